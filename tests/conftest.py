@@ -1,0 +1,47 @@
+"""What every test gets: a directory and an environment of its own, nothing left by the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from steplog import MlflowException, backend, fluent, runs
+from steplog.settings import SETTINGS, override
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start in an empty directory, with no setting in force.
+
+    Every setting is set before it is deleted, so that monkeypatch also takes away what the code
+    under test exports (``set_experiment`` and ``set_tracking_uri`` do).
+    """
+    for setting in SETTINGS:
+        override(setting.name, None)
+        monkeypatch.setenv(setting.name, "")
+        monkeypatch.delenv(setting.name)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def clean_process(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """End what the test left running: its runs, the recorders and the stores it opened.
+
+    steplog itself has no call for this: to a program, its runs and stores end when it ends.
+    """
+    monkeypatch.setattr(backend, "_backends", {})
+    monkeypatch.setattr(fluent, "_active_experiment_id", None)
+    yield
+    while runs.started_here():
+        with suppress(MlflowException):  # the test deleted the run; it is not active any more
+            runs.end("KILLED")
+    runs._active.clear()  # of other threads
+    runs.refresh()
+    for opened in backend._backends.values():
+        opened.recorder.close()
+        if opened._ingestor is not None:
+            opened._ingestor.store.close()
