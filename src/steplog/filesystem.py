@@ -1,0 +1,130 @@
+"""What a journal needs of the operating system: space, locks, and which file system this is.
+
+Nothing here knows what a journal is. Each function has its Linux form and a portable branch; the
+README says which platforms are untested.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# File systems that overwrite in place: a mapped write into reserved space cannot fail.
+# btrfs, zfs and bcachefs are missing on purpose: they copy on write, so a page that is written
+# twice needs new space the second time, and where there is none the mapped write is a SIGBUS.
+_OVERWRITING = frozenset({
+    "apfs", "ext2", "ext3", "ext4", "f2fs", "hfs", "jfs", "ntfs", "ntfs3", "overlay", "ramfs",
+    "tmpfs", "vfat", "xfs",
+})  # fmt: skip
+# File systems behind a network or a foreign kernel: mapped writes are not seen elsewhere in order,
+# and SQLite's locks are not to be trusted.
+_NETWORK = frozenset({
+    "9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4",
+    "orangefs", "panfs", "pvfs2", "smb3", "smbfs", "vboxsf", "virtiofs", "wekafs",
+})  # fmt: skip
+
+
+def filesystem_type(path: str | os.PathLike[str]) -> str:
+    """Name the file system that holds an existing path, such as ``ext4``; ``""`` where unknown."""
+    device = os.stat(path).st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+            for line in mounts:
+                before, _, after = line.partition(" - ")
+                if before.split(" ", 3)[2] == wanted:
+                    return after.split(" ", 1)[0]
+    except OSError:
+        pass  # no /proc: not Linux, or a bare container
+    return ""
+
+
+def is_network(kind: str) -> bool:
+    """Tell whether files of this file system are shared with other hosts."""
+    return kind in _NETWORK or kind.startswith("fuse")
+
+
+def can_map(kind: str) -> bool:
+    """Tell whether writing through a mapping of reserved space is safe on this file system."""
+    return kind in _OVERWRITING or (kind == "" and sys.platform == "darwin")
+
+
+def reserve(fd: int, start: int, end: int) -> None:
+    """Give the bytes ``start`` to ``end`` of a file real space on the disk.
+
+    Writing through a mapping into a hole of a full disk kills the process with SIGBUS, so space is
+    taken first.
+
+    Raises:
+        OSError: the disk is full, or the file may not grow so far.
+
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, start, end - start)
+        return
+    zeros = bytes(1 << 20)
+    for offset in range(start, end, len(zeros)):
+        write_at(fd, zeros[: end - offset], offset)
+
+
+if sys.platform == "win32":
+    import msvcrt
+    import threading
+
+    _seeking = threading.Lock()
+
+    def write_at(fd: int, data: bytes, offset: int) -> int:
+        """Write at an offset of an open file; return how many bytes were written."""
+        with _seeking:
+            os.lseek(fd, offset, os.SEEK_SET)
+            return os.write(fd, data)
+
+    def read_at(fd: int, size: int, offset: int) -> bytes:
+        """Read up to `size` bytes at an offset of an open file."""
+        with _seeking:
+            os.lseek(fd, offset, os.SEEK_SET)
+            return os.read(fd, size)
+
+    # Windows locks ranges of bytes and keeps others from reading them: take one far behind the end.
+    _FAR = 1 << 40
+
+    def try_lock(fd: int, *, shared: bool = False) -> bool:
+        """Take the lock of an open file without waiting; False when somebody else holds it."""
+        os.lseek(fd, _FAR, os.SEEK_SET)
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def unlock(fd: int) -> None:
+        """Give the lock of an open file back."""
+        os.lseek(fd, _FAR, os.SEEK_SET)
+        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def write_at(fd: int, data: bytes, offset: int) -> int:
+        """Write at an offset of an open file; return how many bytes were written."""
+        return os.pwrite(fd, data, offset)
+
+    def read_at(fd: int, size: int, offset: int) -> bytes:
+        """Read up to `size` bytes at an offset of an open file."""
+        return os.pread(fd, size, offset)
+
+    def try_lock(fd: int, *, shared: bool = False) -> bool:
+        """Take the lock of an open file without waiting; False when somebody else holds it.
+
+        ``flock``, not ``fcntl`` record locks: those are lost as soon as the process closes any
+        other descriptor of the file, and the reader in the writer's own process does just that.
+        """
+        try:
+            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def unlock(fd: int) -> None:
+        """Give the lock of an open file back."""
+        fcntl.flock(fd, fcntl.LOCK_UN)

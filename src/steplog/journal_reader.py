@@ -1,0 +1,257 @@
+"""Reading a journal back: from bytes to points, series definitions and operations.
+
+One numpy pass over the kinds of the slots tells what a stretch of a journal holds. The file is read
+with ordinary reads, never through a mapping: a file that shrinks under a mapping kills the reader.
+
+What is not here: the format and its writers (`steplog.journal`), and what is done with the records
+(`steplog.ingest`). A reader changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import NamedTuple
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from steplog import filesystem, operations
+from steplog.exceptions import FormatTooNew, JournalDamaged, MlflowException
+from steplog.journal import (
+    CLOCK,
+    CLOSED,
+    EMPTY,
+    FORMAT,
+    LOCKED,
+    MORE,
+    OPERATION,
+    PAGE,
+    POINT,
+    SERIES,
+    SKIP,
+    SLOT,
+    Header,
+    boot_id,
+    hostname,
+)
+from steplog.operations import Operation, SeriesKey
+from steplog.points import POINT as SLOTS
+from steplog.stores.base import START, Position
+
+STRETCH = 1 << 15
+"""Slots that are read at once: one MiB, which the processor's caches still hold."""
+LOST_SECONDS = 60.0
+"""A heartbeat older than this, where no lock tells, means that the writer is gone."""
+
+_PART = SLOT - 4
+_HEAD = np.dtype(
+    [("length", "<u4"), ("crc", "<u4"), ("number", "<u4"), ("reserved", "V16"), ("kind", "<u4")]
+)
+_BODY = np.dtype([("part", f"V{_PART}"), ("kind", "<u4")])
+
+Slots = npt.NDArray[np.void]
+
+
+class Stretch(NamedTuple):
+    """What a reader found after some position.
+
+    Attributes:
+        after: the position behind it.
+        operations: ``(offset, operation)`` in the order of the journal.
+        points: dtype `steplog.points.POINT`, timestamps in ms.
+        series: what the numbers in `points` stand for.
+        damaged: a sentence for each record that could not be read and was skipped.
+
+    """
+
+    after: Position
+    operations: list[tuple[int, Operation]]
+    points: Slots
+    series: dict[int, SeriesKey]
+    damaged: list[str]
+
+
+class JournalReader:
+    """Reads one journal file from any position on, while it is written or afterwards.
+
+    Args:
+        path: the file.
+
+    Raises:
+        FileNotFoundError: it is not there (any more).
+        JournalDamaged: it does not begin with a journal's header (yet).
+        FormatTooNew: a newer steplog wrote it.
+
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        self._series: dict[int, SeriesKey] = {}
+        self._learned = PAGE  # series definitions before this offset are in _series
+        try:
+            self.header = self.read_header()
+        except MlflowException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+    def read_header(self) -> Header:
+        """Read the header as it is now; its heartbeat and its fault change while it is written."""
+        header = Header.unpack(filesystem.read_at(self._fd, PAGE, 0))
+        if header is None:
+            raise JournalDamaged(f"{self.path} has no journal's header.")
+        if header.format > FORMAT:
+            raise FormatTooNew(
+                f"{self.path} is a journal of format {header.format}; this steplog reads formats "
+                f"up to {FORMAT}. Upgrade steplog to read it; nothing was changed."
+            )
+        return header
+
+    def alive(self) -> bool:
+        """Tell whether the journal may still grow. Once False, it is False for ever."""
+        header = self.read_header()
+        if header.state == CLOSED:
+            return False
+        if header.liveness == LOCKED:
+            free = filesystem.try_lock(self._fd, shared=True)
+            if free:
+                filesystem.unlock(self._fd)
+            return not free
+        if header.host == hostname() and header.boot_id == boot_id() and not _runs(header.pid):
+            return False
+        return time.time() - header.heartbeat_ms / 1000 < LOST_SECONDS
+
+    def pending(self, position: Position) -> int:
+        """Count the points behind a position, without decoding anything."""
+        slots = self._slots(position.offset, os.fstat(self._fd).st_size)
+        return int(np.isin(slots["kind"], (POINT, CLOCK)).sum())
+
+    def read(self, position: Position, *, final: bool) -> Stretch | None:
+        """Read the next stretch after a position; None when there is nothing more (yet).
+
+        Args:
+            position: up to where the journal has been read.
+            final: the journal does not grow any more: slots that are empty stay so.
+
+        """
+        self._learn(position.offset)
+        found = _Findings()
+        for start, end in position.holes:
+            self._scan(start, self._slots(start, end), found)
+        offset, slots = self._next(position.offset, final)
+        self._scan(offset, slots, found)
+        end = offset + len(slots) * SLOT
+        self._learned = max(self._learned, end)
+        after = Position(end, () if final else tuple(found.holes))
+        if after == position:
+            return None
+        points = self._explained(found)
+        series = {number: self._series[number] for number in np.unique(points["series"]).tolist()}
+        return Stretch(after, found.operations, points, series, found.damaged)
+
+    # -- slots ----------------------------------------------------------------------------------
+
+    def _slots(self, start: int, end: int) -> Slots:
+        data = filesystem.read_at(self._fd, max(end - start, 0), start)
+        return np.frombuffer(data, SLOTS, count=len(data) // SLOT)
+
+    def _next(self, offset: int, final: bool) -> tuple[int, Slots]:
+        """Return the next slots, without the empty ones at their end, and the offset of the first.
+
+        A journal that still grows ends before its empty slots. In one that is final they are only
+        what a killed thread left, or what was reserved and never used.
+        """
+        while True:
+            slots = self._slots(offset, offset + STRETCH * SLOT)
+            written = np.flatnonzero(slots["kind"])
+            if written.size:
+                return offset, slots[: written[-1] + 1]
+            if not final or not slots.size:
+                return offset, slots[:0]
+            offset += slots.size * SLOT
+
+    def _scan(self, start: int, slots: Slots, found: _Findings) -> None:
+        """Sort the slots from offset `start` on into what they are."""
+        kinds = slots["kind"]
+        found.points.append(slots[(kinds == POINT) | (kinds == CLOCK)])
+        found.holes += _ranges(start, np.flatnonzero(kinds == EMPTY))
+        for index in np.flatnonzero((kinds == SERIES) | (kinds == OPERATION)).tolist():
+            self._decode(start + index * SLOT, found)
+        unknown = int((kinds > SKIP).sum())
+        if unknown:
+            found.damaged.append(f"{self.path}: {unknown} slots of an unknown kind after {start}")
+
+    def _decode(self, offset: int, found: _Findings) -> None:
+        head = self._slots(offset, offset + SLOT).view(_HEAD)[0]
+        parts = -(-int(head["length"]) // _PART)
+        body = self._slots(offset + SLOT, offset + (1 + parts) * SLOT)
+        if len(body) < parts or (body["kind"] == EMPTY).any():
+            found.holes.append((offset, offset + SLOT))  # torn, or still being written
+            return
+        payload = body.view(_BODY)["part"].tobytes()[: int(head["length"])]
+        try:
+            if (body["kind"] != MORE).any() or crc32(payload) != int(head["crc"]):
+                raise JournalDamaged("its checksum does not fit")
+            if head["kind"] == SERIES:
+                self._series[int(head["number"])] = operations.decode_series(payload)
+            else:
+                found.operations.append((offset, operations.decode(payload)))
+        except JournalDamaged as error:
+            found.damaged.append(f"{self.path}: the record at {offset} was skipped: {error}")
+
+    def _learn(self, until: int) -> None:
+        """Read the series definitions before an offset, for a reader that does not begin there."""
+        ignored = _Findings()
+        while self._learned < until:
+            slots = self._slots(self._learned, min(self._learned + STRETCH * SLOT, until))
+            if not slots.size:
+                return
+            for index in np.flatnonzero(slots["kind"] == SERIES).tolist():
+                self._decode(self._learned + index * SLOT, ignored)
+            self._learned += slots.size * SLOT
+
+    def _explained(self, found: _Findings) -> Slots:
+        """Return the points, in ms; leave out those whose series definition was damaged."""
+        points = np.concatenate(found.points)
+        clock = points["kind"] == CLOCK
+        points["timestamp"][clock] //= 1_000_000
+        known = np.isin(points["series"], list(self._series))
+        if not known.all():
+            lost = int((~known).sum())
+            found.damaged.append(f"{self.path}: {lost} points of a series that is not defined")
+        return points[known]
+
+
+class _Findings:
+    """What scanning slots brings to light."""
+
+    def __init__(self) -> None:
+        self.operations: list[tuple[int, Operation]] = []
+        self.points: list[Slots] = []
+        self.holes: list[tuple[int, int]] = []
+        self.damaged: list[str] = []
+
+
+def _ranges(start: int, indices: npt.NDArray[np.intp]) -> list[tuple[int, int]]:
+    """Join neighbouring slots to ranges of offsets."""
+    if not indices.size:
+        return []
+    runs = np.split(indices, np.flatnonzero(np.diff(indices) > 1) + 1)
+    return [(start + int(r[0]) * SLOT, start + (int(r[-1]) + 1) * SLOT) for r in runs]
+
+
+def _runs(pid: int) -> bool:
+    """Tell whether a process of this host runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
