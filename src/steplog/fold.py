@@ -1,0 +1,433 @@
+"""What an operation does to a catalog: decided once, here, above every store.
+
+`fold` takes one operation and the rows of a catalog, and either changes the rows or returns why it
+did not: a `Refusal` with MLflow's error code and the message text of its SQL store. A store offers
+its rows through the `Rows` protocol, within a transaction of its own, and decides nothing.
+
+Journals of different processes reach the store in any order, so an operation may speak of a run
+whose creation has not arrived yet. Nothing of it is lost: the run becomes a *placeholder*, and the
+`CreateRun` that comes later fills it in. The same goes for the experiment of a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import singledispatch
+from typing import NamedTuple, Protocol, TypeVar
+
+from steplog.entities import LifecycleStage
+from steplog.operations import (
+    CreateExperiment,
+    CreateRun,
+    DeleteTag,
+    LogParams,
+    Operation,
+    SetExperimentTags,
+    SetTags,
+    UpdateExperiment,
+    UpdateRun,
+)
+
+Storable = TypeVar("Storable", bound=NamedTuple)
+
+DEFAULT_EXPERIMENT_ID = "0"
+RUN_NAME_TAG = "mlflow.runName"
+OPEN_STATUSES = ("RUNNING", "SCHEDULED")
+"""The statuses of a run that has not ended."""
+
+
+class ExperimentRow(NamedTuple):
+    """An experiment as the catalog keeps it; times are in ms.
+
+    `placeholder` is True while the experiment is known only by a run that was created in it.
+    """
+
+    experiment_id: str
+    name: str
+    artifact_location: str
+    lifecycle_stage: str
+    creation_time: int
+    last_update_time: int
+    placeholder: bool = False
+
+
+class RunRow(NamedTuple):
+    """A run as the catalog keeps it; times are in ms, `end_time` is None while it has none.
+
+    `placeholder` is True while the run is known only by what was logged to it.
+    """
+
+    run_id: str
+    experiment_id: str
+    user_id: str
+    name: str
+    status: str
+    start_time: int
+    end_time: int | None
+    lifecycle_stage: str
+    artifact_uri: str
+    placeholder: bool = False
+
+
+class Refusal(NamedTuple):
+    """Why an operation was not accepted: what an `MlflowException` will say, and of which run."""
+
+    error_code: str
+    message: str
+    run_id: str | None = None
+
+
+class Rows(Protocol):
+    """The rows of a catalog, as one transaction of a store sees and changes them."""
+
+    def experiment(self, experiment_id: str) -> ExperimentRow | None:
+        """Return the experiment with this id."""
+        ...
+
+    def experiment_named(self, name: str) -> ExperimentRow | None:
+        """Return the experiment that has this name now."""
+        ...
+
+    def put_experiment(self, row: ExperimentRow) -> None:
+        """Insert the experiment, or replace the row of its id."""
+        ...
+
+    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+        """Set these tags and leave the others."""
+        ...
+
+    def set_runs_lifecycle(self, experiment_id: str, lifecycle_stage: str) -> None:
+        """Give every run of the experiment this lifecycle stage."""
+        ...
+
+    def run(self, run_id: str) -> RunRow | None:
+        """Return the run with this id."""
+        ...
+
+    def put_run(self, row: RunRow) -> None:
+        """Insert the run, or replace the row of its id."""
+        ...
+
+    def params(self, run_id: str) -> dict[str, str]:
+        """Return all params of the run."""
+        ...
+
+    def add_params(self, run_id: str, params: Mapping[str, str]) -> None:
+        """Add params that the run does not have yet."""
+        ...
+
+    def tags(self, run_id: str) -> dict[str, str]:
+        """Return all tags of the run."""
+        ...
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set these tags and leave the others."""
+        ...
+
+    def remove_tag(self, run_id: str, key: str) -> None:
+        """Remove this tag, which the run has."""
+        ...
+
+
+def default_experiment(time_ms: int) -> ExperimentRow:
+    """Return the experiment that every catalog begins with, as MLflow's does."""
+    return ExperimentRow(
+        DEFAULT_EXPERIMENT_ID, "Default", "", LifecycleStage.ACTIVE, time_ms, time_ms
+    )
+
+
+def ensure_run(run_id: str, rows: Rows, time_ms: int = 0) -> RunRow:
+    """Return the run, made as a placeholder in the default experiment where it is not known.
+
+    Args:
+        run_id: whole run id.
+        rows: the catalog.
+        time_ms: start time of a placeholder; 0 where the caller knows none.
+
+    """
+    row = rows.run(run_id)
+    if row is None:
+        row = RunRow(
+            run_id=run_id,
+            experiment_id=DEFAULT_EXPERIMENT_ID,
+            user_id="",
+            name=_placeholder_name(run_id),
+            status="RUNNING",
+            start_time=time_ms,
+            end_time=None,
+            lifecycle_stage=LifecycleStage.ACTIVE,
+            artifact_uri="",
+            placeholder=True,
+        )
+        rows.put_run(row)
+        rows.set_tags(run_id, {RUN_NAME_TAG: row.name})
+    return row
+
+
+def fold(operation: Operation, rows: Rows) -> Refusal | None:
+    """Apply one operation to the rows of a catalog.
+
+    Args:
+        operation: what to do.
+        rows: the catalog; unchanged where the operation is refused, but for a placeholder.
+
+    Returns:
+        Why the operation was refused, or None when it was applied.
+
+    """
+    return _fold(storable(operation), rows)
+
+
+def storable(value: Storable) -> Storable:
+    """Return an operation or a series key as every store can keep it.
+
+    Databases take neither the lone surrogates by which Python spells the undecodable bytes of a
+    file name, nor integers of more than 64 bits. Journals do; and a record that no store accepts
+    would keep all records behind it from being ingested.
+
+    Example:
+        >>> storable(SetTags("4f2a", {"source": "caf\\udce9.py"})).tags
+        {'source': 'caf?.py'}
+
+    """
+    return type(value)._make(map(_storable_field, value))
+
+
+def _storable_field(field: object) -> object:
+    if isinstance(field, str):
+        return field if field.isascii() else field.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(field, int):
+        return max(-(2**63), min(field, 2**63 - 1))
+    if isinstance(field, dict):
+        return {_storable_field(key): _storable_field(value) for key, value in field.items()}
+    return field
+
+
+@singledispatch
+def _fold(operation: Operation, rows: Rows) -> Refusal | None:
+    raise TypeError(f"not an operation: {operation!r}")
+
+
+@_fold.register
+def _create_experiment(operation: CreateExperiment, rows: Rows) -> Refusal | None:
+    known = rows.experiment(operation.experiment_id) or rows.experiment_named(operation.name)
+    if known is not None and not known.placeholder:
+        return None if operation.exist_ok else _experiment_exists(operation.name)
+    row = ExperimentRow(
+        operation.experiment_id,
+        operation.name,
+        operation.artifact_location,
+        LifecycleStage.ACTIVE,
+        operation.time_ms,
+        operation.time_ms,
+    )
+    if known is not None:
+        row = row._replace(
+            experiment_id=known.experiment_id,
+            name=known.name,
+            lifecycle_stage=known.lifecycle_stage,
+        )
+    rows.put_experiment(row)
+    rows.set_experiment_tags(row.experiment_id, operation.tags)
+    return None
+
+
+@_fold.register
+def _update_experiment(operation: UpdateExperiment, rows: Rows) -> Refusal | None:
+    row = rows.experiment(operation.experiment_id)
+    # As in MLflow, what is deleted cannot be found to be deleted again, nor the active to be
+    # restored.
+    if row is None or row.lifecycle_stage == operation.lifecycle_stage:
+        return _no_experiment(operation.experiment_id)
+    if operation.name is not None:
+        if row.lifecycle_stage != LifecycleStage.ACTIVE:
+            return Refusal("INVALID_STATE", "Cannot rename a non-active experiment.")
+        holder = rows.experiment_named(operation.name)
+        if holder is not None and holder.experiment_id != row.experiment_id:
+            return _experiment_exists(operation.name)
+        row = row._replace(name=operation.name)
+    if operation.lifecycle_stage is not None:
+        row = row._replace(lifecycle_stage=operation.lifecycle_stage)
+        rows.set_runs_lifecycle(row.experiment_id, row.lifecycle_stage)
+    rows.put_experiment(row._replace(last_update_time=operation.time_ms))
+    return None
+
+
+@_fold.register
+def _set_experiment_tags(operation: SetExperimentTags, rows: Rows) -> Refusal | None:
+    row = rows.experiment(operation.experiment_id)
+    if row is None:
+        return _no_experiment(operation.experiment_id)
+    if row.lifecycle_stage != LifecycleStage.ACTIVE:
+        return _experiment_not_active(row)
+    rows.set_experiment_tags(row.experiment_id, operation.tags)
+    return None
+
+
+@_fold.register
+def _create_run(operation: CreateRun, rows: Rows) -> Refusal | None:
+    known = rows.run(operation.run_id)
+    if known is not None and not known.placeholder:
+        return None
+    experiment = _experiment_of(operation, rows)
+    if experiment is None:
+        return _no_experiment(operation.experiment_id, operation.run_id)
+    if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
+        return _experiment_not_active(experiment, operation.run_id)
+    row = RunRow(
+        operation.run_id,
+        experiment.experiment_id,
+        operation.user_id,
+        operation.name,
+        operation.status,
+        operation.start_time,
+        None,
+        LifecycleStage.ACTIVE,
+        operation.artifact_uri,
+    )
+    tags = {**operation.tags, RUN_NAME_TAG: operation.name}
+    if known is not None:
+        row = _fill_in(known, row)
+        tags |= rows.tags(row.run_id) | {RUN_NAME_TAG: row.name}
+    rows.put_run(row)
+    rows.set_tags(row.run_id, tags)
+    return None
+
+
+@_fold.register
+def _update_run(operation: UpdateRun, rows: Rows) -> Refusal | None:
+    row = ensure_run(operation.run_id, rows, operation.time_ms)
+    if operation.lifecycle_stage is not None:
+        row = row._replace(lifecycle_stage=operation.lifecycle_stage)
+    elif row.lifecycle_stage != LifecycleStage.ACTIVE:
+        return _run_not_active(row)
+    if operation.status is not None:
+        row = row._replace(status=operation.status)
+    if operation.end_time is not None:
+        row = row._replace(end_time=operation.end_time)
+    if operation.name:
+        row = row._replace(name=operation.name)
+        rows.set_tags(row.run_id, {RUN_NAME_TAG: row.name})
+    rows.put_run(row)
+    return None
+
+
+@_fold.register
+def _log_params(operation: LogParams, rows: Rows) -> Refusal | None:
+    row = ensure_run(operation.run_id, rows)
+    if row.lifecycle_stage != LifecycleStage.ACTIVE:
+        return _run_not_active(row)
+    known = rows.params(row.run_id)
+    if any(known.get(key, value) != value for key, value in operation.params.items()):
+        return _param_changed(operation, known)
+    new = {key: value for key, value in operation.params.items() if key not in known}
+    rows.add_params(row.run_id, new)
+    return None
+
+
+@_fold.register
+def _set_tags(operation: SetTags, rows: Rows) -> Refusal | None:
+    row = ensure_run(operation.run_id, rows)
+    if row.lifecycle_stage != LifecycleStage.ACTIVE:
+        return _run_not_active(row)
+    rows.set_tags(row.run_id, operation.tags)
+    name = operation.tags.get(RUN_NAME_TAG)
+    if name:
+        rows.put_run(row._replace(name=name))
+    return None
+
+
+@_fold.register
+def _delete_tag(operation: DeleteTag, rows: Rows) -> Refusal | None:
+    row = ensure_run(operation.run_id, rows)
+    if row.lifecycle_stage != LifecycleStage.ACTIVE:
+        return _run_not_active(row)
+    if operation.key not in rows.tags(row.run_id):
+        return Refusal(
+            "RESOURCE_DOES_NOT_EXIST",
+            f"No tag with name: {operation.key} in run with id {row.run_id}",
+            row.run_id,
+        )
+    rows.remove_tag(row.run_id, operation.key)
+    return None
+
+
+def _experiment_of(operation: CreateRun, rows: Rows) -> ExperimentRow | None:
+    """Return the run's experiment: by id, else by name, else made where the name is known.
+
+    Two hosts that never met derive one id from one name; but where an experiment was renamed, one
+    of them may have had to take another id, and the name is what both meant.
+    """
+    name = operation.experiment_name
+    row = rows.experiment(operation.experiment_id)
+    if row is None and name:
+        row = rows.experiment_named(name)
+    if row is None and name:
+        time_ms = operation.start_time
+        row = ExperimentRow(
+            operation.experiment_id, name, "", LifecycleStage.ACTIVE, time_ms, time_ms, True
+        )
+        rows.put_experiment(row)
+    return row
+
+
+def _fill_in(placeholder: RunRow, created: RunRow) -> RunRow:
+    """Return the run as created, with what has been done to its placeholder already."""
+    renamed = placeholder.name != _placeholder_name(placeholder.run_id)
+    updated = placeholder.status != "RUNNING"
+    return created._replace(
+        name=placeholder.name if renamed else created.name,
+        status=placeholder.status if updated else created.status,
+        end_time=placeholder.end_time,
+        lifecycle_stage=placeholder.lifecycle_stage,
+    )
+
+
+def _placeholder_name(run_id: str) -> str:
+    return f"recovered-{run_id[:8]}"
+
+
+def _no_experiment(experiment_id: str, run_id: str | None = None) -> Refusal:
+    message = f"No Experiment with id={experiment_id} exists"
+    return Refusal("RESOURCE_DOES_NOT_EXIST", message, run_id)
+
+
+def _experiment_exists(name: str) -> Refusal:
+    return Refusal("RESOURCE_ALREADY_EXISTS", f"Experiment(name={name}) already exists.")
+
+
+def _experiment_not_active(row: ExperimentRow, run_id: str | None = None) -> Refusal:
+    message = (
+        f"The experiment {row.experiment_id} must be in the 'active' state. "
+        f"Current state is {row.lifecycle_stage}."
+    )
+    return Refusal("INVALID_PARAMETER_VALUE", message, run_id)
+
+
+def _run_not_active(row: RunRow) -> Refusal:
+    message = (
+        f"The run {row.run_id} must be in the 'active' state. "
+        f"Current state is {row.lifecycle_stage}."
+    )
+    return Refusal("INVALID_PARAMETER_VALUE", message, row.run_id)
+
+
+def _param_changed(operation: LogParams, known: Mapping[str, str]) -> Refusal:
+    changes = [
+        {"key": key, "old_value": known[key], "new_value": value}
+        for key, value in operation.params.items()
+        if known.get(key, value) != value
+    ]
+    if operation.single:
+        [change] = changes
+        message = (
+            f"Changing param values is not allowed. Param with key='{change['key']}' was already"
+            f" logged with value='{change['old_value']}' for run ID='{operation.run_id}'."
+            f" Attempted logging new value '{change['new_value']}'."
+        )
+    else:
+        message = (
+            f"Changing param values is not allowed. Params were already"
+            f" logged='{changes}' for run ID='{operation.run_id}'."
+        )
+    return Refusal("INVALID_PARAMETER_VALUE", message, operation.run_id)

@@ -1,0 +1,227 @@
+"""The store protocol: what every store can do, and what all of them promise.
+
+A store keeps a *catalog* (experiments, runs, params, tags, series and their summaries) and the
+points of each series. Here live the protocol and the values that cross it; what an operation means
+is decided in `steplog.fold`, what a summary is in `steplog.summary`, and the stores only keep rows.
+
+The promises, each tested for every store by `steplog.testing`:
+
+* **Exactly once.** `apply` is the only method that writes what was logged. It is one transaction,
+  and it moves one journal from the position `before` to the position `after`. When the store's own
+  position of that journal is not `before` (somebody else was faster, or this range was applied
+  already), nothing is changed.
+* **Exact.** Steps, timestamps and values come back bit for bit.
+* **Sets.** Points of one series that agree in step, timestamp and the bits of their value are one
+  point. A series is read in the order of `steplog.points`: step, then timestamp, then value.
+* **Threads.** Every method may be called from any thread. Any number of processes may hold the
+  same store open.
+* **Errors.** A store raises `StoreError` when it cannot answer for now (locked, full, unreadable),
+  `StoreDamaged` when what it kept is not what it reads, `FormatTooNew` when a newer steplog wrote
+  it. Driver errors do not pass this line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from steplog.journal import PAGE
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from steplog.fold import ExperimentRow, Refusal, RunRow
+    from steplog.operations import Operation, SeriesKey
+    from steplog.points import Columns
+
+
+class Position(NamedTuple):
+    """How far a journal has been applied.
+
+    Attributes:
+        offset: bytes from the start of the file; everything before it has been applied …
+        holes: … except these ranges of bytes ``(start, end)``: slots that a thread had claimed but
+            not yet written when the journal was read. They are looked at again.
+
+    """
+
+    offset: int
+    holes: tuple[tuple[int, int], ...] = ()
+
+
+START = Position(PAGE)
+"""Where a journal stands of which nothing has been applied: behind its header."""
+
+
+class Batch(NamedTuple):
+    """One stretch of one journal, as `apply` takes it.
+
+    Attributes:
+        journal_id: 32 hex digits.
+        writer_id: 32 hex digits; the process that wrote it (its journals share it).
+        before: the position this batch starts from.
+        after: the position when it has been applied.
+        operations: ``(offset, operation)`` in the order of the journal.
+        points: array of dtype `steplog.points.POINT`, timestamps in milliseconds; its field
+            ``series`` holds numbers that `series` explains.
+        series: number -> what it stands for; at least every number that occurs in `points`.
+        durable: the commit must survive a power cut (``STEPLOG_DURABILITY=power``).
+
+    """
+
+    journal_id: str
+    writer_id: str
+    before: Position
+    after: Position
+    operations: Sequence[tuple[int, Operation]]
+    points: npt.NDArray[np.void]
+    series: Mapping[int, SeriesKey]
+    durable: bool = False
+
+
+class Refused(NamedTuple):
+    """An operation that the catalog did not accept, and where its record stands."""
+
+    journal_id: str
+    offset: int
+    refusal: Refusal
+
+
+class Series(NamedTuple):
+    """One series and what is known of it without reading its points.
+
+    `summary` is one element of dtype `steplog.summary.SUMMARY`. `exact` is False while points that
+    wait to be sealed may repeat others: then `summary` may count a point twice, and who shows the
+    count reads the points instead.
+    """
+
+    series_id: int
+    key: SeriesKey
+    summary: npt.NDArray[np.void]
+    exact: bool
+
+
+class RunRecord(NamedTuple):
+    """A run's row with its params, its tags and the writers that have logged to it."""
+
+    row: RunRow
+    params: dict[str, str]
+    tags: dict[str, str]
+    writers: frozenset[str]
+
+
+class ExperimentRecord(NamedTuple):
+    """An experiment's row with its tags."""
+
+    row: ExperimentRow
+    tags: dict[str, str]
+
+
+class Damage(NamedTuple):
+    """One thing that `check` found wrong: where, and what."""
+
+    where: str
+    what: str
+
+
+class Store(Protocol):
+    """Catalog and points behind one narrow, batch-shaped protocol."""
+
+    def apply(self, batch: Batch) -> list[Refused] | None:
+        """Apply one stretch of one journal, whole or not at all.
+
+        Operations come first, in their order, then the points. A refused operation is remembered
+        (see `refusals`) and does not keep the others from being applied.
+
+        Returns:
+            The operations refused, or None where the stored position is not ``batch.before`` and
+            nothing was done.
+
+        """
+        ...
+
+    def positions(self, journal_ids: Sequence[str]) -> dict[str, Position]:
+        """Up to where each of these journals has been applied; those at START are left out."""
+        ...
+
+    def refusals(self, run_id: str | None = None) -> list[Refused]:
+        """Return the operations refused so far, of one run or of all, oldest first."""
+        ...
+
+    def experiments(
+        self, ids: Sequence[str] | None = None, name: str | None = None
+    ) -> list[ExperimentRecord]:
+        """Experiments with these ids, or with this name, or all; newest first, then by id."""
+        ...
+
+    def runs(
+        self, run_ids: Sequence[str] | None = None, experiment_ids: Sequence[str] | None = None
+    ) -> list[RunRecord]:
+        """Runs with these ids (or ids that start so), or of these experiments, or all.
+
+        Newest start first, then by id; deleted runs and runs of deleted experiments included.
+        """
+        ...
+
+    def series(self, run_ids: Sequence[str], keys: Sequence[str] | None = None) -> list[Series]:
+        """Return the series of these runs, ordered by run (as asked), key, model, dataset, attempt.
+
+        Args:
+            run_ids: whole run ids.
+            keys: exact keys or glob patterns (``train/*``); None for all.
+
+        """
+        ...
+
+    def points(
+        self,
+        series_id: int,
+        steps: tuple[int, int] | None = None,
+        times: tuple[int, int] | None = None,
+    ) -> Iterator[Columns]:
+        """Yield the points of one series in order, in pieces of bounded size.
+
+        Each piece is sorted and free of duplicates, and so is their concatenation.
+
+        Args:
+            series_id: as in `Series`.
+            steps: first and last step wanted, both included.
+            times: first and last timestamp in ms, both included.
+
+        """
+        ...
+
+    def outline(self, series_id: int) -> npt.NDArray[np.void]:
+        """Summaries (dtype SUMMARY) of consecutive stretches of one series, in order, all exact.
+
+        Together they cover every point; none covers more than some ten thousand. A chart of a long
+        series is drawn from them, without reading its points.
+        """
+        ...
+
+    def seal(self, run_id: str | None = None) -> int:
+        """Sort waiting points into chunks: of runs that ended or grew enough, or all of one run.
+
+        Returns:
+            How many points were sealed. Reading gives the same points before, during and after.
+
+        """
+        ...
+
+    def check(self) -> Iterator[Damage | int]:
+        """Verify everything kept: checksums, counts, summaries.
+
+        Yields each damage found, and between them how many series have been looked at so far.
+        """
+        ...
+
+    def stats(self) -> dict[str, Any]:
+        """Counts and bytes: ``experiments``, ``runs``, ``series``, ``points``, ``waiting_points``,
+        ``bytes``, and ``runs_bytes``: run id -> bytes of its points.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back files and connections. The store cannot be used afterwards."""
+        ...

@@ -1,0 +1,123 @@
+"""Verifying a catalog: SQLite's own structure, the bytes of every chunk, every summary.
+
+Nothing is repaired here, and nothing is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from math import isnan
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from steplog.exceptions import StoreDamaged
+from steplog.points import is_sorted
+from steplog.stores import tail
+from steplog.stores.base import Damage
+from steplog.stores.database import SUMMARY_COLUMNS, Connection, Database, summaries_of
+from steplog.stores.pieces import read_chunk, read_chunks
+from steplog.stores.sealing import total
+from steplog.summary import SUMMARY, merge, summarise, summarise_groups
+
+_REPEATABLE = ("count", "nan_count", "mean")
+"""What a point changes that was counted twice, which it may be in a series that is not exact."""
+_MEAN_TOLERANCE = 1e-9
+"""How far two means of the same points may lie apart, relative to the largest value."""
+
+
+def check(database: Database) -> Iterator[Damage | int]:
+    """Yield each damage found, and between them how many series have been looked at so far."""
+    try:
+        with database.reading() as connection:
+            yield from _check_file(connection, database.path.name)
+            yield from _check_all_series(connection)
+    except StoreDamaged as error:
+        yield Damage(database.path.name, error.message)
+
+
+def _check_file(connection: Connection, name: str) -> Iterator[Damage]:
+    for [finding] in connection.execute("PRAGMA quick_check").fetchall():
+        if finding != "ok":
+            yield Damage(name, finding)
+
+
+def _check_all_series(connection: Connection) -> Iterator[Damage | int]:
+    checked = 0
+    for run_no, run_id in connection.execute("SELECT run_no, run_id FROM runs").fetchall():
+        waiting = _waiting(connection, run_no)
+        for *summary, exact, key, series_id in _rows(connection, run_no):
+            chunk_ids, chunks = read_chunks(connection, series_id)
+            found = merge(total(chunks), waiting.get(series_id, np.zeros(1, SUMMARY)))
+            for finding in chain(
+                _check_chunks(connection, chunk_ids, chunks),
+                _check_row(summaries_of([summary]), found, exact),
+            ):
+                yield Damage(f"series {series_id} ({key} of run {run_id})", finding)
+            checked += 1
+            yield checked
+
+
+def _rows(connection: Connection, run_no: int) -> list[Any]:
+    columns = ", ".join((*SUMMARY_COLUMNS, "exact", "key", "series_id"))
+    query = f"SELECT {columns} FROM series WHERE run_no = ?"
+    return connection.execute(query, (run_no,)).fetchall()
+
+
+def _waiting(connection: Connection, run_no: int) -> dict[int, npt.NDArray[np.void]]:
+    """Return what is known of the waiting points of a run, by series.
+
+    For all series at once, because every blob of the tail holds points of many.
+    """
+    _, points = tail.read_run(connection, run_no)
+    series_ids, summaries = summarise_groups(points)
+    return {series_id: summaries[i : i + 1] for i, series_id in enumerate(series_ids.tolist())}
+
+
+def _check_chunks(
+    connection: Connection, chunk_ids: list[int], summaries: npt.NDArray[np.void]
+) -> Iterator[str]:
+    for chunk_id, kept in zip(chunk_ids, summaries, strict=True):
+        try:
+            columns = read_chunk(connection, chunk_id)
+        except StoreDamaged as error:
+            yield f"chunk {chunk_id}: {error.message}"
+            continue
+        if not is_sorted(columns):
+            yield f"chunk {chunk_id}: its points are not in order"
+        if summarise(columns).tobytes() != kept.tobytes():
+            yield f"chunk {chunk_id}: its summary is not that of its points"
+
+
+def _check_row(
+    kept: npt.NDArray[np.void], found: npt.NDArray[np.void], exact: bool
+) -> Iterator[str]:
+    for name in differences(kept, found, exact):
+        yield f"its {name} is said to be {kept[name][0]}, and is {found[name][0]}"
+
+
+def differences(kept: npt.NDArray[np.void], found: npt.NDArray[np.void], exact: bool) -> list[str]:
+    """Return the names of the fields in which two summaries differ by more than they may.
+
+    Args:
+        kept: dtype SUMMARY, shape (1,).
+        found: dtype SUMMARY, shape (1,).
+        exact: whether every point was counted once.
+
+    """
+    return [
+        name
+        for name in SUMMARY_COLUMNS
+        if kept[name].tobytes() != found[name].tobytes()
+        and (exact or name not in _REPEATABLE)
+        and not (name == "mean" and _means_agree(kept, found))
+    ]
+
+
+def _means_agree(kept: npt.NDArray[np.void], found: npt.NDArray[np.void]) -> bool:
+    """Say whether the means differ by rounding only, which depends on the order of merging."""
+    [a], [b] = kept["mean"].tolist(), found["mean"].tolist()
+    largest = max(abs(found[name].item()) for name in ("min_value", "max_value"))
+    return a == b or (isnan(a) and isnan(b)) or abs(a - b) <= _MEAN_TOLERANCE * largest

@@ -1,0 +1,378 @@
+"""One catalog file: its tables, how it comes to be, its connections and its transactions.
+
+What the tables mean together is in `steplog.stores.sqlite`; here is what SQLite must be told so
+that any number of threads and processes can use one file:
+
+* Writing begins with BEGIN IMMEDIATE. A transaction that reads first and writes then fails with
+  "database is locked" at once, whatever the timeout, when somebody else wrote in between.
+* Every transaction has a connection of its own, so a slow reader keeps nobody waiting.
+* No float is kept in a REAL column, which turns NaN into NULL and -0.0 into 0.0. A float is kept as
+  the integer of its bits, folded so that integers sort as the floats do.
+* The file is never opened other than through SQLite: closing it would give back the locks of every
+  connection that this process has (that is how POSIX locks are).
+* No connection lives through a fork, used or not: what SQLite notes in memory about the locks of
+  this process would be wrong in the child, and new connections of the child would believe it. So a
+  fork waits for the transactions that are under way, and closes all connections.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from itertools import chain
+from pathlib import Path
+from weakref import WeakSet
+
+import numpy as np
+import numpy.typing as npt
+
+from steplog.exceptions import FormatTooNew, StoreDamaged, StoreError
+from steplog.fold import default_experiment
+from steplog.summary import SUMMARY
+
+FORMAT = 1
+_APPLICATION_ID = 0x7374706C  # "stpl"; together with user_version it says which format this is
+_IDLE_CONNECTIONS = 2
+FORK_SECONDS = 2.0
+"""How long a fork waits for transactions that are under way. Where one takes longer (it waits for
+another program's lock, or its caller does not read on), the child cannot use the catalog."""
+
+SUMMARY_COLUMNS: Sequence[str] = SUMMARY.names or ()
+_FLOATS = [i for i, name in enumerate(SUMMARY_COLUMNS) if SUMMARY[name].kind == "f"]
+_SUMMARY = ", ".join(f"{name} INTEGER NOT NULL DEFAULT 0" for name in SUMMARY_COLUMNS)
+
+LISTED = "(SELECT value FROM json_each(?))"
+"""Any number of values in one parameter, a JSON list: ``WHERE run_no IN {LISTED}``."""
+
+_SCHEMA = f"""
+CREATE TABLE experiments (
+    experiment_id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, artifact_location TEXT NOT NULL,
+    lifecycle_stage TEXT NOT NULL, creation_time INTEGER NOT NULL,
+    last_update_time INTEGER NOT NULL, placeholder INTEGER NOT NULL);
+CREATE TABLE experiment_tags (
+    experiment_id TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (experiment_id, key)) WITHOUT ROWID;
+CREATE TABLE runs (
+    run_no INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, experiment_id TEXT NOT NULL,
+    user_id TEXT NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL, start_time INTEGER NOT NULL,
+    end_time INTEGER, lifecycle_stage TEXT NOT NULL, artifact_uri TEXT NOT NULL,
+    placeholder INTEGER NOT NULL);
+CREATE INDEX runs_of_experiments ON runs (experiment_id, start_time);
+CREATE TABLE params (
+    run_no INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (run_no, key)) WITHOUT ROWID;
+CREATE TABLE tags (
+    run_no INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (run_no, key)) WITHOUT ROWID;
+CREATE TABLE writers (
+    run_no INTEGER NOT NULL, writer_id TEXT NOT NULL,
+    PRIMARY KEY (run_no, writer_id)) WITHOUT ROWID;
+CREATE TABLE journals (
+    journal_id TEXT PRIMARY KEY, writer_id TEXT NOT NULL, position TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE refusals (
+    refusal_id INTEGER PRIMARY KEY, journal_id TEXT NOT NULL, offset INTEGER NOT NULL,
+    error_code TEXT NOT NULL, message TEXT NOT NULL, run_id TEXT);
+CREATE TABLE series (
+    series_id INTEGER PRIMARY KEY, run_no INTEGER NOT NULL, key TEXT NOT NULL,
+    model_id TEXT NOT NULL, dataset_name TEXT NOT NULL, dataset_digest TEXT NOT NULL,
+    attempt INTEGER NOT NULL, exact INTEGER NOT NULL DEFAULT 1, {_SUMMARY},
+    UNIQUE (run_no, key, model_id, dataset_name, dataset_digest, attempt));
+-- AUTOINCREMENT: sealing looks whether what it read is still there, so that a number must never
+-- come back with other points.
+CREATE TABLE tail (
+    tail_id INTEGER PRIMARY KEY AUTOINCREMENT, run_no INTEGER NOT NULL, n INTEGER NOT NULL,
+    n_series INTEGER NOT NULL, points BLOB NOT NULL);
+CREATE INDEX tail_of_runs ON tail (run_no, n, n_series);
+CREATE TABLE chunks (
+    chunk_id INTEGER PRIMARY KEY AUTOINCREMENT, series_id INTEGER NOT NULL, {_SUMMARY});
+CREATE INDEX chunks_of_series ON chunks (series_id, first_step, first_timestamp);
+-- Apart from the chunks, so that their summaries are read without stepping over the bytes.
+CREATE TABLE chunk_bytes (chunk_id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
+"""
+
+
+class Connection(sqlite3.Connection):
+    """A connection that knows which file it has open, for another may take its place."""
+
+    catalog: tuple[int, int]
+
+
+class Database:
+    """The catalog file at `path`, made where there is none, followed where it is replaced.
+
+    A `Database` must not be used in a forked child; make another one there.
+
+    Args:
+        path: the file.
+        timeout: longest wait, in seconds, for another program's lock.
+
+    """
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        self.path = path.absolute()
+        self._timeout = timeout
+        self._idle: list[Connection] = []
+        self._catalog: tuple[int, int] | None = None
+        self._lock = threading.RLock()  # a signal handler may fork, or read, on top of a reader
+        self._returned = threading.Condition(self._lock)
+        self._lent = 0
+        self._forking = False
+        # Threads queue here, in turn; in SQLite's own queue they would poll with growing pauses.
+        self._write_lock = threading.Lock()
+        _databases.add(self)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Lend a connection that sees one state of the catalog, whatever is written meanwhile."""
+        with self._transaction("BEGIN") as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self, durable: bool = False) -> Iterator[Connection]:
+        """Lend a connection whose changes are committed at the end, or undone by an exception.
+
+        Args:
+            durable: the commit must survive a power cut.
+
+        """
+        synchronous = f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}"
+        with (
+            self._write_lock,
+            self._transaction(synchronous, "BEGIN IMMEDIATE") as connection,
+        ):
+            yield connection
+
+    def bytes_used(self) -> int:
+        """Return the bytes of the file and of what SQLite keeps beside it."""
+        beside = (Path(f"{self.path}{suffix}") for suffix in ("", "-wal"))
+        return sum(path.stat().st_size for path in beside if path.exists())
+
+    def close(self) -> None:
+        """Close the connections that nobody uses just now."""
+        with self._lock:
+            while self._idle:
+                self._idle.pop().close()
+
+    def before_fork(self) -> None:
+        """Wait until no connection is lent, and close all; nobody gets another before `after_fork`."""
+        with self._lock:
+            self._forking = True
+            self._returned.wait_for(lambda: not self._lent, FORK_SECONDS)
+            while self._idle:
+                self._idle.pop().close()
+
+    def after_fork(self) -> None:
+        """Lend connections again, in the parent."""
+        with self._lock:
+            self._forking = False
+            self._returned.notify_all()
+
+    def lent(self) -> bool:
+        """Tell whether a connection is in use."""
+        return self._lent > 0
+
+    @contextmanager
+    def _transaction(self, *begin: str) -> Iterator[Connection]:
+        with self._translated():
+            connection = self._borrow()
+            keep = False
+            try:
+                for statement in begin:
+                    connection.execute(statement)
+                yield connection
+                connection.execute("COMMIT")
+                keep = True
+            finally:
+                self._give_back(connection, keep)
+
+    def _borrow(self) -> Connection:
+        with self._lock:
+            self._returned.wait_for(lambda: not self._forking)
+            if self.path in _carried:
+                raise StoreError(
+                    f"The catalog {self.path} was in use while this process was forked, so it "
+                    "cannot be used here. What is logged stays in the journal for others to ingest."
+                )
+            catalog = self._follow()
+            connection = self._idle.pop() if self._idle else self._connect()
+            connection.catalog = catalog
+            self._lent += 1
+            return connection
+
+    def _give_back(self, connection: Connection, keep: bool) -> None:
+        with self._lock:
+            useful = keep and not self._forking and connection.catalog == self._catalog
+            if useful and len(self._idle) < _IDLE_CONNECTIONS:
+                self._idle.append(connection)
+            else:
+                connection.close()  # which rolls back, also where ROLLBACK would fail
+            self._lent -= 1
+            self._returned.notify_all()
+
+    def _follow(self) -> tuple[int, int]:
+        """See that the file is there and still the one that the idle connections have open."""
+        catalog = _identity(self.path)
+        if catalog is None or catalog != self._catalog:
+            while self._idle:
+                self._idle.pop().close()
+            if catalog is None:
+                _create(self.path)
+            _check_format(self.path)
+            stat = self.path.stat()
+            catalog = self._catalog = stat.st_dev, stat.st_ino
+        return catalog
+
+    def _connect(self) -> Connection:
+        if os.access(self.path.parent, os.W_OK):
+            return _connect(self.path, "mode=rw", self._timeout)
+        try:
+            connection = _connect(self.path, "mode=ro", self._timeout)
+            connection.execute("SELECT * FROM journals LIMIT 1")
+        except sqlite3.OperationalError:
+            # Reading along with writers takes a file beside this one, which cannot be made here.
+            return _connect(self.path, "immutable=1", self._timeout)
+        return connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn the errors of SQLite and of the file system into steplog's."""
+        try:
+            yield
+        except (sqlite3.OperationalError, OSError) as error:
+            raise StoreError(f"The catalog {self.path} cannot be used now: {error}.") from error
+        except sqlite3.DatabaseError as error:
+            raise StoreDamaged(
+                f"The catalog {self.path} is damaged: {error}. "
+                "Put a copy in its place, or move it away to begin a new one."
+            ) from error
+
+
+def summary_rows(summaries: npt.NDArray[np.void]) -> list[list[int]]:
+    """Return summaries (dtype SUMMARY) as the integers of their columns, a row for each."""
+    bits = summaries.view("<i8").reshape(-1, len(SUMMARY_COLUMNS)).copy()
+    _fold_floats(bits)
+    rows: list[list[int]] = bits.tolist()
+    return rows
+
+
+def summaries_of(rows: Iterable[Sequence[int]]) -> npt.NDArray[np.void]:
+    """Return the summaries (dtype SUMMARY) that these rows of integers stand for."""
+    bits = np.fromiter(chain.from_iterable(rows), "<i8").reshape(-1, len(SUMMARY_COLUMNS))
+    _fold_floats(bits)
+    summaries: npt.NDArray[np.void] = bits.view(SUMMARY).reshape(-1)
+    return summaries
+
+
+def _fold_floats(bits: npt.NDArray[np.int64]) -> None:
+    """Make the bits of floats sort like the floats, or back: it is its own inverse."""
+    floats = bits[:, _FLOATS]
+    bits[:, _FLOATS] = np.where(floats < 0, floats ^ np.int64(0x7FFF_FFFF_FFFF_FFFF), floats)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def _connect(path: Path, mode: str, timeout: float) -> Connection:
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?{mode}",
+        uri=True,
+        timeout=timeout,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=Connection,
+    )
+    connection.execute("PRAGMA cache_size = -4096")
+    connection.execute("PRAGMA journal_size_limit = 16777216")
+    return connection
+
+
+def _create(path: Path) -> None:
+    """Make the catalog whole under another name, then put it in place if nobody was faster."""
+    leftovers = [(each, _identity(each)) for each in (Path(f"{path}-wal"), Path(f"{path}-shm"))]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.urandom(8).hex()}.new")
+    try:
+        with closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
+            connection.executescript(
+                "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; BEGIN; "
+                f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {FORMAT};"
+                f"{_SCHEMA}"
+            )
+            row = default_experiment(time.time_ns() // 1_000_000)
+            connection.execute(f"INSERT INTO experiments VALUES ({marks(row)})", row)
+            connection.execute("COMMIT")
+        _remove_leftovers(path, leftovers)
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _remove_leftovers(path: Path, leftovers: Sequence[tuple[Path, tuple[int, int] | None]]) -> None:
+    """Remove the write-ahead log of a catalog that was deleted without it.
+
+    SQLite would play it into the new catalog. What lay there before the catalog was seen to be
+    missing belongs to none; what appears later belongs to the one that somebody just made.
+    """
+    if path.exists():
+        return
+    for each, identity in leftovers:
+        if identity is not None and _identity(each) == identity:
+            each.unlink(missing_ok=True)
+
+
+def _check_format(path: Path) -> None:
+    """Refuse a catalog of a newer format, or a file that is none, without touching it."""
+    # With immutable=1 SQLite takes no lock and makes no file beside this one.
+    with closing(_connect(path, "immutable=1", 0)) as connection:
+        [application_id] = connection.execute("PRAGMA application_id").fetchone()
+        [version] = connection.execute("PRAGMA user_version").fetchone()
+    if application_id != _APPLICATION_ID:
+        raise StoreDamaged(f"{path} is not a catalog of steplog.")
+    if version > FORMAT:
+        raise FormatTooNew(
+            f"The catalog {path} has format {version}, and this steplog reads up to {FORMAT}. "
+            "Use the steplog that wrote it, or a newer one."
+        )
+
+
+def marks(values: Sequence[object]) -> str:
+    """Return a question mark for each value, for an INSERT."""
+    return ", ".join("?" * len(values))
+
+
+_databases: WeakSet[Database] = WeakSet()
+_carried: set[Path] = set()
+"""Catalogs that a parent of this process used at the moment of the fork."""
+
+
+def _before_fork() -> None:
+    for database in list(_databases):
+        database.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for database in list(_databases):
+        database.after_fork()
+
+
+def _after_fork_in_child() -> None:
+    _carried.update(database.path for database in _databases if database.lent())
+    _databases.clear()  # they belong to the parent; who needs one here makes another
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )

@@ -1,0 +1,270 @@
+"""Sealing: points move out of the tail into chunks, one series in each, sorted and compressed.
+
+The work is done on a snapshot, without keeping anybody from writing; only the result is put in
+place under the write lock, and only if what it replaces is still there. If not, another process has
+sealed the same points, and nothing is lost but the work.
+
+A point that was logged twice ends here: a chunk that may hold some of the new points already is
+*taken up*, written again together with them. So is the last chunk of a series while it is not half
+full. Chunks that merely reach over one another stay as they are; readers merge them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from steplog import chunk
+from steplog.exceptions import StoreDamaged
+from steplog.fold import OPEN_STATUSES
+from steplog.points import Columns, arrange, series_starts
+from steplog.stores import tail
+from steplog.stores.database import (
+    LISTED,
+    SUMMARY_COLUMNS,
+    Connection,
+    Database,
+    marks,
+    summaries_of,
+    summary_rows,
+)
+from steplog.stores.pieces import CHUNK_POINTS, read_chunk, read_chunks
+from steplog.summary import SUMMARY, merge, overlaps, summarise_groups
+
+_POINTS_PER_SERIES = 256
+"""A run is not sealed before its series have so many points each, on average: the half-full last
+chunk of each is written again, and that must not happen for every few points."""
+_POINTS_AT_ONCE = 1 << 19
+"""Series are sealed together up to so many points, which bounds the memory that sealing takes."""
+_ORDER = "first_step, first_timestamp, chunk_id"
+_DESCENDING = "first_step DESC, first_timestamp DESC, chunk_id DESC"
+
+
+class _Sealed(NamedTuple):
+    """What takes the place of what.
+
+    Attributes:
+        tail_ids: the blobs that were sealed.
+        series_ids: the series of which they held points.
+        taken_up: the chunks that were written again.
+        chunks: series, summary and bytes of each new chunk.
+        n_points: how many points were in the blobs.
+
+    """
+
+    tail_ids: list[int]
+    series_ids: npt.NDArray[np.uint32]
+    taken_up: list[int]
+    chunks: list[tuple[int, npt.NDArray[np.void], bytes]]
+    n_points: int
+
+
+class _ChunksToTakeUp(NamedTuple):
+    """Chunks by their number, their size, and the index of their series among those sealed."""
+
+    chunk_ids: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+    owners: npt.NDArray[np.intp]
+
+
+def due_runs(connection: Connection, seal_points: int) -> list[int]:
+    """Return the runs that have ended or whose tail has grown enough.
+
+    Args:
+        connection: within a transaction.
+        seal_points: how many points of a run that has not ended may wait.
+
+    """
+    rows = connection.execute(
+        "SELECT run_no, status, sum(n), max(n_series) FROM tail JOIN runs USING (run_no) "
+        "GROUP BY run_no"
+    )
+    return [
+        run_no
+        for run_no, status, n, n_series in rows
+        if status not in OPEN_STATUSES or n >= max(seal_points, _POINTS_PER_SERIES * n_series)
+    ]
+
+
+def waiting_run(connection: Connection, run_id: str) -> list[int]:
+    """Return the run of this id, if anything of it waits."""
+    rows = connection.execute(
+        "SELECT run_no FROM runs WHERE run_id = ? AND run_no IN (SELECT run_no FROM tail)",
+        (run_id,),
+    )
+    return [run_no for [run_no] in rows]
+
+
+def seal_run(database: Database, run_no: int) -> int:
+    """Seal what waits of a run; return the number of points, 0 where another was faster."""
+    with database.reading() as connection:
+        sealed = _seal(connection, run_no)
+    if not sealed.tail_ids:
+        return 0
+    with database.writing() as connection:
+        if not _still_there(connection, sealed):
+            return 0
+        _put_in_place(connection, sealed)
+        _settle_summaries(connection, run_no, sealed.series_ids)
+        _give_back_space(connection)
+    return sealed.n_points
+
+
+def total(summaries: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+    """Return the one summary of many stretches of a series, given in order; shape (1,)."""
+    if not summaries.size:
+        return np.zeros(1, SUMMARY)
+    while summaries.size > 1:
+        even = summaries.size & ~1
+        pairs = merge(summaries[0:even:2], summaries[1:even:2])
+        summaries = np.concatenate([pairs, summaries[even:]])
+    return summaries
+
+
+def _seal(connection: Connection, run_no: int) -> _Sealed:
+    """Encode what waits of a run, together with the chunks it takes up."""
+    tail_ids, points = tail.read_run(connection, run_no)
+    series_ids, new = summarise_groups(points)
+    again = _chunks_to_take_up(connection, series_ids, new)
+    sealed = _Sealed(tail_ids, series_ids, [], [], points.size)
+    bounds = np.append(0, np.cumsum(new["count"]))
+    sizes = new["count"] + np.bincount(again.owners, again.counts, len(new)).astype(np.int64)
+    for first, last in _groups(sizes):
+        parts = [points[bounds[first] : bounds[last]]]
+        start, stop = np.searchsorted(again.owners, [first, last])
+        for index in range(start, stop):
+            chunk_id = int(again.chunk_ids[index])
+            try:
+                columns = read_chunk(connection, chunk_id)
+            except StoreDamaged:
+                # Left for `check` to report; the new points must not wait until it is repaired.
+                continue
+            sealed.taken_up.append(chunk_id)
+            parts.append(tail.records(columns, int(series_ids[again.owners[index]])))
+        together = parts[0] if len(parts) == 1 else arrange(np.concatenate(parts))
+        sealed.chunks.extend(_encode(together))
+    return sealed
+
+
+def _groups(sizes: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Yield ranges of series that are sealed together, given how many points each has."""
+    if not sizes.size:
+        return
+    group = np.cumsum(sizes) // _POINTS_AT_ONCE
+    edges = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), sizes.size]
+    yield from pairwise(edges)
+
+
+def _chunks_to_take_up(
+    connection: Connection, series_ids: npt.NDArray[np.uint32], new: npt.NDArray[np.void]
+) -> _ChunksToTakeUp:
+    """Find the chunks that may hold new points already, and half-full last ones."""
+    listed = json.dumps(series_ids.tolist())
+    last = f"SELECT chunk_id FROM chunks WHERE series_id = value ORDER BY {_DESCENDING} LIMIT 1"
+    rows = connection.execute(
+        f"SELECT {', '.join(SUMMARY_COLUMNS)}, series_id, chunk_id FROM chunks "
+        f"WHERE chunk_id IN (SELECT ({last}) FROM json_each(?)) "
+        f"OR (series_id IN {LISTED} AND last_step >= ?) ORDER BY series_id, {_ORDER}",
+        (listed, listed, int(new["first_step"].min(initial=0))),
+    ).fetchall()
+    known = summaries_of(row[:-2] for row in rows)
+    owners = np.searchsorted(series_ids, np.array([row[-2] for row in rows], np.uint32))
+    is_last = np.append(owners[1:] != owners[:-1], True)[: owners.size]
+    again = overlaps(known, new[owners]) | (is_last & (known["count"] < CHUNK_POINTS // 2))
+    chunk_ids = np.array([row[-1] for row in rows], np.int64)
+    return _ChunksToTakeUp(chunk_ids[again], known["count"][again], owners[again])
+
+
+def _encode(
+    points: npt.NDArray[np.void],
+) -> Iterator[tuple[int, npt.NDArray[np.void], bytes]]:
+    """Yield series, summary and bytes of each chunk that these arranged points make.
+
+    They are used up: their field ``series`` is written over.
+    """
+    series_ids, starts = series_starts(points)
+    stops = np.append(starts, points.size)[1:]
+    pieces = [
+        (series_id, slice(at, min(at + CHUNK_POINTS, stop)))
+        for series_id, start, stop in zip(
+            series_ids.tolist(), starts.tolist(), stops.tolist(), strict=True
+        )
+        for at in range(start, stop, CHUNK_POINTS)
+    ]
+    # Numbered by piece, the points are summarised all at once.
+    points["series"] = np.repeat(
+        np.arange(len(pieces), dtype=np.uint32), [each.stop - each.start for _, each in pieces]
+    )
+    _, summaries = summarise_groups(points)
+    for index, (series_id, piece) in enumerate(pieces):
+        data = chunk.encode(Columns.of(points[piece]))
+        yield series_id, summaries[index : index + 1], data
+
+
+def _still_there(connection: Connection, sealed: _Sealed) -> bool:
+    for table, column, ids in (
+        ("tail", "tail_id", sealed.tail_ids),
+        ("chunks", "chunk_id", sealed.taken_up),
+    ):
+        query = f"SELECT count(*) FROM {table} WHERE {column} IN {LISTED}"
+        if connection.execute(query, (json.dumps(ids),)).fetchone() != (len(ids),):
+            return False
+    return True
+
+
+def _put_in_place(connection: Connection, sealed: _Sealed) -> None:
+    for table, column, ids in (
+        ("tail", "tail_id", sealed.tail_ids),
+        ("chunks", "chunk_id", sealed.taken_up),
+        ("chunk_bytes", "chunk_id", sealed.taken_up),
+    ):
+        connection.execute(f"DELETE FROM {table} WHERE {column} IN {LISTED}", (json.dumps(ids),))
+    columns = ("series_id", *SUMMARY_COLUMNS)
+    insert = f"INSERT INTO chunks ({', '.join(columns)}) VALUES ({marks(columns)})"
+    for series_id, summary, data in sealed.chunks:
+        [row] = summary_rows(summary)
+        chunk_id = connection.execute(insert, (series_id, *row)).lastrowid
+        connection.execute("INSERT INTO chunk_bytes VALUES (?, ?)", (chunk_id, data))
+
+
+def _settle_summaries(
+    connection: Connection, run_no: int, series_ids: npt.NDArray[np.uint32]
+) -> None:
+    """Summarise anew the series of which points may have been counted twice."""
+    rows = connection.execute(
+        f"SELECT series_id FROM series WHERE NOT exact AND series_id IN {LISTED} "
+        "ORDER BY series_id",
+        (json.dumps(series_ids.tolist()),),
+    ).fetchall()
+    if not rows:
+        return
+    inexact = np.array([series_id for [series_id] in rows], np.uint32)
+    sealed = np.concatenate([total(read_chunks(connection, each)[1]) for each in inexact.tolist()])
+    waiting = _waiting_summaries(connection, run_no, inexact)
+    tail.write_summaries(connection, inexact, merge(sealed, waiting), ~overlaps(sealed, waiting))
+
+
+def _waiting_summaries(
+    connection: Connection, run_no: int, series_ids: npt.NDArray[np.uint32]
+) -> npt.NDArray[np.void]:
+    """Return what is known of the points of these series that came to the tail meanwhile."""
+    _, points = tail.read_run(connection, run_no)
+    present, known = summarise_groups(points)
+    summaries = np.zeros(series_ids.size, SUMMARY)
+    _, into, source = np.intersect1d(series_ids, present, return_indices=True)
+    summaries[into] = known[source]
+    return summaries
+
+
+def _give_back_space(connection: Connection) -> None:
+    """Shrink the file when nothing waits any more; until then new points use what became free."""
+    if connection.execute("SELECT 1 FROM tail LIMIT 1").fetchone() is None:
+        [free_pages] = connection.execute("PRAGMA freelist_count").fetchone()
+        for _ in range(free_pages):
+            # Page by page, because Python's sqlite3 steps this statement only once.
+            connection.execute("PRAGMA incremental_vacuum(1)")

@@ -1,0 +1,188 @@
+"""The embedded store: one SQLite file, `catalog.db`, in the store's directory.
+
+Points arrive in the *tail*, one blob for each batch and run; nothing is ever written point by
+point. Sealing later moves them into *chunks*, one series in each. What is known of a series stands
+in its row and is merged with what is known of each batch, so tables and search never read points.
+
+Here is the store as the protocol wants it. The rest of it, each about one thing:
+`steplog.stores.database` (the file, its tables, transactions), `catalog` (rows), `tail`, `sealing`,
+`pieces` (one series put together), `checking`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from steplog import settings
+from steplog.fold import fold
+from steplog.points import Columns
+from steplog.stores import catalog, checking, sealing, tail
+from steplog.stores.base import (
+    START,
+    Batch,
+    Damage,
+    ExperimentRecord,
+    Position,
+    Refused,
+    RunRecord,
+    Series,
+)
+from steplog.stores.catalog import SQLiteRows
+from steplog.stores.database import LISTED, Connection, Database
+from steplog.stores.pieces import cut, read_group, read_pieces, summarise_group, within
+
+FILE_NAME = "catalog.db"
+
+
+class SQLiteStore:
+    """A `steplog.stores.base.Store` in a directory.
+
+    It must not be carried through a fork; open another one in the child.
+
+    Args:
+        directory: made where there is none.
+        timeout: longest wait, in seconds, for another program's lock.
+
+    Raises:
+        StoreError: the directory cannot be used now.
+        StoreDamaged: it holds something else than a catalog.
+        FormatTooNew: a newer steplog wrote it; nothing was touched.
+
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], timeout: float = 30.0) -> None:
+        self._database = Database(Path(directory, FILE_NAME), timeout)
+        self._series_ids = tail.SeriesIds()
+        with self._database.reading():
+            pass  # to fail now rather than at the first use
+
+    def apply(self, batch: Batch) -> list[Refused] | None:
+        """Apply one stretch of one journal, whole or not at all."""
+        try:
+            with self._database.writing(batch.durable) as connection:
+                if not _advance(connection, batch):
+                    return None
+                refused = _fold_operations(connection, batch)
+                if batch.points.size:
+                    tail.append(connection, batch, self._series_ids)
+                return refused
+        except BaseException:
+            self._series_ids.forget()
+            raise
+
+    def positions(self, journal_ids: Sequence[str]) -> dict[str, Position]:
+        """Up to where each of these journals has been applied; those at START are left out."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                f"SELECT journal_id, position FROM journals WHERE journal_id IN {LISTED}",
+                (json.dumps(list(journal_ids)),),
+            )
+            return {journal_id: _decode_position(text) for journal_id, text in rows}
+
+    def refusals(self, run_id: str | None = None) -> list[Refused]:
+        """Return the operations refused so far, of one run or of all, oldest first."""
+        with self._database.reading() as connection:
+            return catalog.read_refusals(connection, run_id)
+
+    def experiments(
+        self, ids: Sequence[str] | None = None, name: str | None = None
+    ) -> list[ExperimentRecord]:
+        """Experiments with these ids, or with this name, or all; newest first, then by id."""
+        with self._database.reading() as connection:
+            return catalog.read_experiments(connection, ids, name)
+
+    def runs(
+        self, run_ids: Sequence[str] | None = None, experiment_ids: Sequence[str] | None = None
+    ) -> list[RunRecord]:
+        """Runs with these ids (or ids that start so), or of these experiments, or all."""
+        with self._database.reading() as connection:
+            return catalog.read_runs(connection, run_ids, experiment_ids)
+
+    def series(self, run_ids: Sequence[str], keys: Sequence[str] | None = None) -> list[Series]:
+        """Return the series of these runs, ordered by run (as asked), key and the rest."""
+        with self._database.reading() as connection:
+            return catalog.read_series(connection, run_ids, keys)
+
+    def points(
+        self,
+        series_id: int,
+        steps: tuple[int, int] | None = None,
+        times: tuple[int, int] | None = None,
+    ) -> Iterator[Columns]:
+        """Yield the points of one series in order, in pieces of bounded size."""
+        with self._database.reading() as connection:
+            pieces = read_pieces(connection, series_id).within(steps, times)
+            for group in pieces.groups():
+                columns = read_group(connection, pieces, group)
+                yield from cut(within(columns, steps, times))
+
+    def outline(self, series_id: int) -> npt.NDArray[np.void]:
+        """Summaries (dtype SUMMARY) of consecutive stretches of one series, in order, all exact."""
+        with self._database.reading() as connection:
+            pieces = read_pieces(connection, series_id)
+            if pieces.follow_one_another():
+                return pieces.summaries
+            groups = (summarise_group(connection, pieces, each) for each in pieces.groups())
+            return np.concatenate([*groups])
+
+    def seal(self, run_id: str | None = None) -> int:
+        """Sort waiting points into chunks: of runs that ended or grew enough, or all of one run."""
+        with self._database.reading() as connection:
+            if run_id is None:
+                run_nos = sealing.due_runs(connection, settings.get("STEPLOG_SEAL_POINTS"))
+            else:
+                run_nos = sealing.waiting_run(connection, run_id)
+        return sum(sealing.seal_run(self._database, run_no) for run_no in run_nos)
+
+    def check(self) -> Iterator[Damage | int]:
+        """Verify everything kept: checksums, counts, summaries."""
+        return checking.check(self._database)
+
+    def stats(self) -> dict[str, Any]:
+        """Counts and bytes, as the protocol says."""
+        with self._database.reading() as connection:
+            return {**catalog.read_stats(connection), "bytes": self._database.bytes_used()}
+
+    def close(self) -> None:
+        """Give back files and connections. The store cannot be used afterwards."""
+        self._database.close()
+
+
+def _advance(connection: Connection, batch: Batch) -> bool:
+    """Move the journal to the batch's end, if it stands where the batch begins."""
+    query = "SELECT position FROM journals WHERE journal_id = ?"
+    row = connection.execute(query, (batch.journal_id,)).fetchone()
+    if batch.before != (START if row is None else _decode_position(row[0])):
+        return False
+    connection.execute(
+        "INSERT OR REPLACE INTO journals VALUES (?, ?, ?)",
+        (batch.journal_id, batch.writer_id, json.dumps(batch.after)),
+    )
+    return True
+
+
+def _fold_operations(connection: Connection, batch: Batch) -> list[Refused]:
+    """Apply the operations of a batch; return those that the catalog did not accept."""
+    rows = SQLiteRows(connection)
+    refused = []
+    for offset, operation in batch.operations:
+        refusal = fold(operation, rows)
+        if refusal is not None:
+            refused.append(Refused(batch.journal_id, offset, refusal))
+            rows.add_refusal(refused[-1])
+        run_id = getattr(operation, "run_id", None)
+        if run_id is not None and rows.run(run_id) is not None:
+            rows.add_writer(run_id, batch.writer_id)
+    return refused
+
+
+def _decode_position(text: str) -> Position:
+    offset, holes = json.loads(text)
+    return Position(offset, tuple((start, end) for start, end in holes))
