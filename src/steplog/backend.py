@@ -1,0 +1,171 @@
+"""The backend: what one tracking URI means in this process — a recorder to write, a store to read.
+
+Whoever reads, reads through `Backend.store`: it ingests whatever the journals hold first, so every
+point whose call has returned is there, whichever process logged it.
+
+What is not here: which URI is in force is a setting; what is read and written is decided above.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from steplog import settings
+from steplog.exceptions import invalid
+from steplog.recorder import Recorder
+
+if TYPE_CHECKING:
+    from steplog.ingest import Ingestor, IngestReport, JournalState
+    from steplog.stores.base import RunRecord, Store
+
+DEFAULT_DIRECTORY = "steplog-store"
+_backends: dict[str, Backend] = {}
+
+
+class Backend:
+    """One store directory, as this process writes and reads it. Use `backend` to get one.
+
+    Attributes:
+        directory: absolute path; need not exist.
+        recorder: where this process's calls go.
+
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.journals = os.path.join(directory, "journal")
+        self.recorder = Recorder(directory)
+        self._reset()
+
+    def _reset(self) -> None:
+        # Reading has an ingestor and a connection of its own, beside those of the background
+        # thread; a forked child must not use the parent's, and makes its own.
+        self._lock = threading.RLock()
+        self._ingestor: Ingestor | None = None
+
+    def consult(self) -> Store | None:
+        """Return the store where a write should look before it is made; None where it need not.
+
+        There is nothing to look at in a directory that holds nothing yet; and a process that must
+        not ingest (STEPLOG_INGEST=off, network file systems) opens no store to write.
+        """
+        if not self.ingests() or not (self._has("catalog.db") or self._has("journal")):
+            return None
+        return self.store()
+
+    def store(self) -> Store:
+        """Return the store for reading, with everything that was logged until now.
+
+        Raises:
+            StoreError: it cannot be read now.
+
+        """
+        with self._lock:
+            self.ingest()
+            return self._open().store
+
+    def ingest(self, progress: Callable[[int], None] | None = None) -> IngestReport:
+        """Ingest all journals; see `steplog.ingest.Ingestor.ingest`."""
+        with self._lock:
+            return self._open().ingest(progress=progress)
+
+    def journals_state(self) -> list[JournalState]:
+        """Look at every journal without changing anything."""
+        with self._lock:
+            return self._open().states()
+
+    def live_writers(self) -> frozenset[str]:
+        """Return the ids of the writers that are alive, this process's among them."""
+        with self._lock:
+            return self._open().live_writers()
+
+    def ingests(self) -> bool:
+        """Tell whether this process moves what it logs into the store itself."""
+        return self.recorder.ingests()
+
+    def _has(self, name: str) -> bool:
+        return os.path.exists(os.path.join(self.directory, name))
+
+    def _open(self) -> Ingestor:
+        if self._ingestor is None:
+            # numpy and sqlite3 come with these; a process that only logs loads them later, in the
+            # background, and one that must not ingest never does.
+            from steplog.ingest import Ingestor
+            from steplog.stores import open_store
+
+            self._ingestor = Ingestor(open_store(self.directory), self.journals)
+        return self._ingestor
+
+    def _after_fork(self) -> None:
+        _abandoned.append(self._ingestor)
+        self._reset()
+
+
+def backend(uri: str | None = None) -> Backend:
+    """Return the backend of a tracking URI; None for the one in force. One per directory.
+
+    Raises:
+        MlflowException: INVALID_PARAMETER_VALUE for a scheme that steplog does not know.
+
+    """
+    directory = resolve(tracking_uri() if uri is None else uri)
+    found = _backends.get(directory)
+    if found is None:
+        found = _backends.setdefault(directory, Backend(directory))
+    return found
+
+
+def tracking_uri() -> str:
+    """Return the tracking URI in force: STEPLOG_TRACKING_URI, a MLFLOW_TRACKING_URI that names a
+    store of steplog's, or ``./steplog-store``.
+    """
+    uri = settings.get("STEPLOG_TRACKING_URI")
+    if uri:
+        return uri
+    uri = settings.get("MLFLOW_TRACKING_URI")
+    if uri and urlsplit(uri).scheme == "steplog":
+        return uri
+    return os.path.abspath(DEFAULT_DIRECTORY)
+
+
+def resolve(uri: str) -> str:
+    """Return the absolute directory that a tracking URI names.
+
+    Args:
+        uri: a path, ``file:///path`` or ``steplog:///path``.
+
+    Raises:
+        MlflowException: INVALID_PARAMETER_VALUE for anything else.
+
+    """
+    parts = urlsplit(uri)
+    if parts.scheme in ("file", "steplog"):
+        return os.path.abspath(unquote(parts.path))
+    if len(parts.scheme) > 1:  # a single letter is a drive of Windows
+        raise invalid(
+            f"Cannot use the tracking URI '{uri}': steplog stores in a directory, given as a path, "
+            "as file:///path or as steplog:///path."
+        )
+    return os.path.abspath(uri)
+
+
+def shown_status(record: RunRecord, live: frozenset[str]) -> str:
+    """Return the status to show: LOST for a run that no living process can end any more."""
+    status = record.row.status
+    return "LOST" if status == "RUNNING" and record.writers.isdisjoint(live) else status
+
+
+_abandoned: list[object] = []
+
+
+def _after_fork_in_child() -> None:
+    for found in _backends.values():
+        found._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,318 @@
+"""The writer: the journals of one process, one after the other.
+
+At any moment one journal is written and its `head` tells callers where. This module decides when
+the next one begins and what becomes of the last:
+
+* the journal is full: its next stretch is reserved, or the next file begun;
+* the disk refuses: slots go to memory, at most STEPLOG_MEMORY_LIMIT_MB of it, until it no longer
+  does; then they are written out as a journal of their own;
+* somebody deletes the store's directory: it is made again, with what the journals held;
+* the process forks: the child lets go of the parent's journals and begins its own.
+
+A full journal is *retired*: nobody claims a slot in it any more, but a thread may have claimed one
+and not filled it yet. It is closed, and so left to be ingested and removed, when no such slot is
+left.
+
+The lock here is not taken by a caller who finds a slot. It is re-entrant, because a signal handler
+may log on top of a thread that holds it; every step under it can be entered again half-way.
+
+What is not here: what the slots say (`steplog.recorder`), and everything that reads them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from steplog import filesystem, settings
+from steplog.exceptions import warn
+from steplog.journal import (
+    HEARTBEAT,
+    LOCKED,
+    AppendedJournal,
+    Head,
+    Journal,
+    MappedJournal,
+    MemoryJournal,
+    exhausted,
+    new_header,
+    save,
+)
+
+FileJournal = MappedJournal | AppendedJournal
+
+PATIENCE_SECONDS = 60.0
+"""How long a retired journal waits for a thread that claimed a slot and does not fill it. After
+that the journal is closed: the thread, should it ever go on, finds that and logs anew."""
+
+
+class Ticket(NamedTuple):
+    """Where something stands that was written: a journal, and the offset of its first slot."""
+
+    journal_id: str
+    offset: int
+
+
+class Writer:
+    """Writes slots to the journals of this process.
+
+    Args:
+        directory: where journals live. It is made on the first write, not before.
+        preamble: returns the slots that every journal begins with, so that it can be read alone.
+        began: called when the first journal of a process has begun.
+
+    Attributes:
+        head: where slots can be claimed now. A caller reads it once for each slot.
+        dropped: points that found no room anywhere, since the process started.
+        lock: who holds it keeps other threads from turning the page.
+        fault: what is wrong with the disk just now, for people; empty when nothing is.
+        store_fault: the same for the store; `steplog.background` says it.
+
+    """
+
+    def __init__(
+        self, directory: str, preamble: Callable[[], bytes], began: Callable[[], None]
+    ) -> None:
+        self.directory = directory
+        self._preamble = preamble
+        self._began = began
+        self._reset()
+
+    def _reset(self) -> None:
+        self.head: Head = exhausted()
+        self.writer_id = os.urandom(16).hex()
+        self.dropped = 0
+        self.fault = ""
+        self.store_fault = ""
+        self.lock = threading.RLock()
+        self._journal: FileJournal | MemoryJournal | None = None
+        self._retired: dict[FileJournal, float] = {}  # and since when, by the monotonic clock
+        self._held: list[MemoryJournal] = []  # oldest first; the last may be the current one
+
+    @property
+    def journal_id(self) -> str:
+        """Id of the journal that is being written; empty when there is none."""
+        return self._journal.journal_id if self._journal is not None else ""
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def write(
+        self, append: Callable[[Journal], int | None], size: int, *, keep: bool = False
+    ) -> Ticket | None:
+        """Append to the journal, or to the next one when it has no room.
+
+        Args:
+            append: appends to the journal given; returns the offset, None without room.
+            size: bytes of the slots it appends.
+            keep: they must not be dropped: memory holds them even beyond its limit.
+
+        Returns:
+            Where they stand; None where memory is all that is left, and full.
+
+        """
+        while True:
+            head, journal = self.head, self._journal
+            failed = False
+            if journal is not None:
+                try:
+                    offset = append(journal)
+                except (OSError, ValueError) as error:  # ValueError: its mapping has been closed
+                    offset, failed = None, True
+                    self._trouble(error)
+                if offset is not None:
+                    return Ticket(journal.journal_id, offset)
+            if not self._advance(head, size, keep=keep, failed=failed):
+                return None
+
+    def _advance(self, seen: Head, size: int, *, keep: bool, failed: bool) -> bool:
+        """Make room: reserve the next stretch of the journal, or begin the next journal.
+
+        Args:
+            seen: the head without room. Where it is not the head any more, another thread, or a
+                signal handler on top of this one, was faster, and there is nothing to do.
+            size: bytes that must find room.
+            keep: see `write`.
+            failed: do not try to go on in this journal.
+
+        """
+        with self.lock:
+            if self.head is not seen:
+                return True
+            journal = self._journal
+            if journal is not None and not failed and self._extended(journal):
+                self.head = journal.head
+                return True
+            fresh = self._begin(size, keep=keep)
+            if fresh is None:
+                return False
+            if self.head is not seen:  # a signal handler logged while this was under way
+                fresh.discard()
+            else:
+                self._turn_to(fresh)
+            return True
+
+    def _extended(self, journal: Journal) -> bool:
+        try:
+            return journal.extend()
+        except OSError as error:
+            self._trouble(error)
+            return False
+
+    def _begin(self, size: int, *, keep: bool) -> FileJournal | MemoryJournal | None:
+        # While memory holds slots, only `look_after` tries the disk, once a second.
+        if not self._held:
+            try:
+                return self._begin_file(size)
+            except OSError as error:
+                self._trouble(error)
+        if self.held_bytes() >= settings.get("STEPLOG_MEMORY_LIMIT_MB") << 20 and not keep:
+            return None
+        preamble = self._preamble()
+        header = new_header(self.writer_id, LOCKED, durable=False)
+        memory = MemoryJournal(header, len(preamble) + size)
+        memory.append(preamble)
+        return memory
+
+    def _begin_file(self, size: int = 0) -> FileJournal:
+        os.makedirs(self.directory, exist_ok=True)
+        kind = filesystem.filesystem_type(self.directory)
+        durable = settings.get("STEPLOG_DURABILITY") == "power"
+        how = settings.get("STEPLOG_JOURNAL")
+        if how == "auto":
+            how = "mmap" if filesystem.can_map(kind) and not durable else "append"
+        liveness = HEARTBEAT if filesystem.is_network(kind) else LOCKED
+        header = new_header(self.writer_id, liveness, durable=durable)
+        preamble = self._preamble()
+        fresh = (MappedJournal if how == "mmap" else AppendedJournal)(
+            self.directory, header, len(preamble) + size
+        )
+        try:
+            fresh.append(preamble)
+        except BaseException:
+            fresh.discard()
+            raise
+        return fresh
+
+    def _turn_to(self, fresh: FileJournal | MemoryJournal | None) -> None:
+        """Let callers write to another journal from now on, and retire the present one."""
+        last, self._journal = self._journal, fresh
+        if isinstance(fresh, MemoryJournal):
+            self._held.append(fresh)
+        self.head = fresh.head if fresh is not None else exhausted()
+        if last is not None:
+            last.seal()
+            if not isinstance(last, MemoryJournal):
+                self._retired[last] = time.monotonic()
+        elif fresh is not None:
+            self._began()
+
+    # -- looking after the journals, about once a second ----------------------------------------
+
+    def look_after(self) -> None:
+        """Save what memory holds, restore what was deleted, turn the page early, stamp headers."""
+        try:
+            self._save_held()
+            self._restore_deleted()
+            self._turn_early()
+            self.fault = ""
+        except OSError as error:
+            self._trouble(error)
+        for journal in self.files():
+            journal.forget_pages()
+            with suppress(OSError):  # a file system that is full or gone; the fault is known
+                journal.stamp(*self._vitals())
+
+    def release_retired(self, *, at_once: bool = False) -> None:
+        """Close the retired journals that are complete; somebody may then ingest and remove them.
+
+        Args:
+            at_once: do not wait for threads that claimed a slot and have not filled it.
+
+        """
+        if self._held and not at_once:
+            return  # the retired files are the only place where others can see the fault
+        for journal, since in list(self._retired.items()):
+            patience = 0.0 if at_once else PATIENCE_SECONDS
+            if time.monotonic() - since >= patience or not journal.unwritten():
+                del self._retired[journal]
+                journal.end(*self._vitals())
+
+    def files(self) -> list[FileJournal]:
+        """Return the journal files that are open here, the one being written last."""
+        journal = self._journal
+        retired = list(self._retired)
+        if journal is None or isinstance(journal, MemoryJournal):
+            return retired
+        return [*retired, journal]
+
+    def held_points(self) -> int:
+        """Count the points that wait in memory for want of disk."""
+        return sum(journal.points() for journal in self._held)
+
+    def held_bytes(self) -> int:
+        """Return the memory that they take, in bytes."""
+        return sum(journal.size for journal in self._held)
+
+    def _vitals(self) -> tuple[int, int, str]:
+        faults = [fault for fault in (self.fault, self.store_fault) if fault]
+        return self.dropped, self.held_points(), "; ".join(faults)
+
+    def _save_held(self) -> None:
+        with self.lock:
+            if isinstance(self._journal, MemoryJournal):
+                self._turn_to(self._begin_file())  # raises as long as the disk refuses
+        for journal in self._held.copy():
+            if not journal.unwritten():
+                journal.save(self.directory)
+                self._held.remove(journal)
+
+    def _restore_deleted(self) -> None:
+        for journal in self.files():
+            if not journal.vanished():
+                continue
+            warn(
+                f"{journal.path} was deleted while steplog wrote it. The directory is made again, "
+                "with what the journals of this process still hold."
+            )
+            with self.lock:
+                if journal is self._journal:
+                    self._turn_to(self._begin_file())
+            save(self.directory, new_header(self.writer_id, LOCKED, durable=False), journal.image())
+            self._retired.pop(journal, None)
+            journal.close()
+
+    def _turn_early(self) -> None:
+        # A thread that logs should not have to wait for a file to be made.
+        head, journal = self.head, self._journal
+        if isinstance(journal, MappedJournal) and journal.nearly_full():
+            self._advance(head, 0, keep=False, failed=True)
+
+    def _trouble(self, error: Exception) -> None:
+        fault = f"cannot write in {self.directory}: {error}"
+        if not self.fault:
+            limit = settings.get("STEPLOG_MEMORY_LIMIT_MB")
+            warn(
+                f"steplog {fault}. What is logged is kept in memory (at most {limit} MiB) and "
+                "written as soon as that is possible again; `steplog status` tells."
+            )
+        self.fault = fault
+
+    # -- the end, and the fork ------------------------------------------------------------------
+
+    def seal(self) -> None:
+        """End the present journal; the next write begins another."""
+        with self.lock:
+            if self._journal is not None:
+                self._turn_to(None)
+
+    def after_fork(self) -> None:
+        """In a forked child: let go of the parent's journals without touching what they hold."""
+        inherited = self.files()
+        self._reset()
+        for journal in inherited:
+            with suppress(OSError, BufferError):
+                journal.close()

@@ -1,0 +1,175 @@
+"""Ingest: journals into a store, exactly once, whoever does it and however often."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from steplog import journal, operations
+from steplog.exceptions import SteplogWarning
+from steplog.ingest import Ingestor
+from steplog.journal import (
+    LOCKED,
+    OPERATION,
+    POINT,
+    SERIES,
+    AppendedJournal,
+    MappedJournal,
+    new_header,
+    record,
+    save,
+)
+from steplog.operations import CreateRun, SeriesKey
+from steplog.stores import open_store
+from steplog.stores.base import Store
+from steplog.stores.memory import MemoryStore
+
+RUN = "c" * 32
+CREATE = CreateRun(RUN, "0", "ada", "calm-heron-7", 1000, {}, "/artifacts")
+OPENING = record(OPERATION, operations.encode(CREATE)) + record(
+    SERIES, operations.encode_series(SeriesKey(RUN, "loss")), 1
+)
+
+
+def begin(directory: Path) -> MappedJournal:
+    """Begin a journal with a run and a series."""
+    mapped = MappedJournal(str(directory), new_header("d" * 32, LOCKED, durable=False))
+    mapped.append(OPENING)
+    return mapped
+
+
+def log(mapped: MappedJournal | AppendedJournal, steps: range) -> None:
+    """Log the value step / 2 at each step."""
+    for step in steps:
+        mapped.append_points([step, 1000 + step, step / 2, 1, POINT], 1)
+
+
+def steps(store: Store) -> list[int]:
+    """Return the steps of the loss, in order."""
+    (series,) = store.series([RUN])
+    return [int(step) for piece in store.points(series.series_id) for step in piece.step]
+
+
+def test_ingesting_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """Each run of ingest adds what was logged since, and nothing twice."""
+    store = MemoryStore()
+    ingestor = Ingestor(store, str(tmp_path))
+    mapped = begin(tmp_path)
+    for start, end in ((0, 10), (10, 20), (20, 20), (20, 35)):
+        log(mapped, range(start, end))
+        assert ingestor.ingest().points == end - start
+        assert steps(store) == list(range(end))
+    mapped.close()
+
+
+def test_an_orphan_is_ingested_and_removed(tmp_path: Path) -> None:
+    """The journal of a dead writer goes into the store to its last point, and then away."""
+    store = MemoryStore()
+    mapped = begin(tmp_path)
+    log(mapped, range(5))
+    ingestor = Ingestor(store, str(tmp_path))
+    assert ingestor.ingest_orphans().points == 0
+    mapped.close()
+    report = ingestor.ingest_orphans()
+    assert (report.points, report.operations) == (5, 1)
+    assert steps(store) == list(range(5))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fresh_ingestor_knows_what_the_store_has(tmp_path: Path) -> None:
+    """Positions live in the store: another process goes on where the first one stopped."""
+    store = MemoryStore()
+    mapped = begin(tmp_path)
+    log(mapped, range(5))
+    Ingestor(store, str(tmp_path)).ingest()
+    log(mapped, range(5, 8))
+    report = Ingestor(store, str(tmp_path)).ingest()
+    assert report.points == 3
+    assert steps(store) == list(range(8))
+    mapped.close()
+
+
+def test_many_ingestors_at_once_store_each_point_once(tmp_path: Path) -> None:
+    """Threads that ingest the same journals into one store neither lose nor double a point."""
+    (tmp_path / "journal").mkdir()
+    mapped = begin(tmp_path / "journal")
+    stores = [open_store(tmp_path) for _ in range(4)]
+    done = threading.Event()
+
+    def ingest(store: Store) -> None:
+        ingestor = Ingestor(store, str(tmp_path / "journal"))
+        while not done.is_set():
+            ingestor.ingest()
+        ingestor.ingest()
+
+    threads = [threading.Thread(target=ingest, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    log(mapped, range(20_000))
+    done.set()
+    for thread in threads:
+        thread.join()
+    mapped.close()
+    (series,) = stores[0].series([RUN])
+    assert int(series.summary["count"]) == 20_000
+    assert steps(stores[0]) == list(range(20_000))
+    for store in stores:
+        store.close()
+
+
+def test_a_stretch_larger_than_one_read_comes_whole(tmp_path: Path) -> None:
+    """A journal of several stretches is read to its end, records across their borders included."""
+    store = MemoryStore()
+    mapped = begin(tmp_path)
+    count = 140_000
+    flat: list[float] = []
+    for step in range(count):
+        flat += [step, 1000, 0.5, 1, POINT]
+    for start in range(0, count, 20_000):
+        while mapped.append_points(flat[5 * start : 5 * (start + 20_000)], 20_000) is None:
+            assert mapped.extend()
+    mapped.close()
+    assert Ingestor(store, str(tmp_path)).ingest().points == count
+    assert np.array_equal(steps(store), np.arange(count))
+
+
+def test_damage_is_told_and_kept_aside(tmp_path: Path) -> None:
+    """What is readable of a damaged journal is stored; the file is kept under another name."""
+    definition = bytearray(OPENING)
+    torn = bytearray(record(OPERATION, operations.encode(CREATE)))
+    torn[40] ^= 0xFF
+    save(str(tmp_path), new_header("d" * 32, LOCKED, durable=False), bytes(definition + torn))
+    with pytest.warns(SteplogWarning, match="damaged"):
+        report = Ingestor(MemoryStore(), str(tmp_path)).ingest()
+    assert report.operations == 1
+    assert len(report.damaged) == 1
+    assert [path.suffix for path in tmp_path.iterdir()] == [".damaged"]
+
+
+def test_newer_journals_stay_where_they_are(tmp_path: Path) -> None:
+    """A journal of a newer format is reported and left for a newer steplog."""
+    header = new_header("d" * 32, LOCKED, durable=False)
+    save(str(tmp_path), header._replace(format=journal.FORMAT + 1), OPENING)
+    report = Ingestor(MemoryStore(), str(tmp_path)).ingest()
+    assert "Upgrade steplog" in report.damaged[0]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_state_of_journals_can_be_seen(tmp_path: Path) -> None:
+    """Looking at journals tells who writes them and what is pending, and changes nothing."""
+    mapped = begin(tmp_path)
+    log(mapped, range(3))
+    mapped.stamp(1, 2, "disk full")
+    ingestor = Ingestor(MemoryStore(), str(tmp_path))
+    (state,) = ingestor.states()
+    assert (state.live, state.pending_points, state.held_points) == (True, 3, 2)
+    assert (state.dropped_points, state.fault) == (1, "disk full")
+    ingestor.ingest()
+    (state,) = ingestor.states()
+    assert state.pending_points == 0
+    assert ingestor.live_writers() == {"d" * 32}
+    mapped.close()
+    assert ingestor.live_writers() == frozenset()
