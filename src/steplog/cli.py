@@ -1,0 +1,519 @@
+"""The command line: what was recorded, how it went, and whether it is all there.
+
+Each command finds out what it has to say and returns a `Report`; `_command` prints it, as one JSON
+document or as the lines that `steplog.pages` makes. That module needs numpy and rich, so commands
+import it when they run: ``--help`` and a mistyped option do not wait for it.
+
+``docs/cli.md`` holds the help of every command; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import queue
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial, wraps
+from typing import TYPE_CHECKING, NamedTuple, TextIO
+
+import click
+
+from steplog import settings
+from steplog.backend import Backend, backend
+from steplog.entities import LifecycleStage, Summary
+from steplog.exceptions import MlflowException, SteplogWarning, StoreDamaged, StoreError
+from steplog.stores import open_store
+from steplog.stores.base import Damage, Refused, RunRecord, Store
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from rich.progress import Progress
+
+    from steplog.ingest import IngestReport
+    from steplog.terminal import Curve, Screen
+
+RUNS_SHOWN = 50
+SPARKLINES_SHOWN = 200  # each of them is a read
+POINTS_DRAWN = 2_000  # of a curve; every extreme is among them
+AMBIGUOUS_SHOWN = 5
+WATCH_SECONDS = 1.0
+PATIENCE_SECONDS = 1.0  # work that takes longer shows how far it is
+
+
+class Report(NamedTuple):
+    """What a command has to say.
+
+    Attributes:
+        document: for ``--json``. Programs rely on its field names: they do not change.
+        lines: makes the text for a person.
+        healthy: False where damage was found; the exit code says so.
+
+    """
+
+    document: dict[str, object]
+    lines: Callable[[Screen], Iterable[str]]
+    healthy: bool = True
+
+
+class Commands(click.Group):
+    """Commands that answer what steplog raises or warns of in a sentence, without a traceback."""
+
+    def invoke(self, context: click.Context) -> object:
+        """Run a command; an error of steplog ends it with exit code 1."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", SteplogWarning)
+            warnings.showwarning = _show_warning
+            try:
+                return super().invoke(context)
+            except MlflowException as error:
+                raise click.ClickException(error.message) from error
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    click.echo(f"Warning: {message}", err=True)
+
+
+def _use_store(context: click.Context, _: click.Parameter, uri: str | None) -> None:
+    # Given after the command it wins over one given before.
+    context.obj = uri or context.obj
+
+
+STORE = click.Option(
+    ["--store"],
+    metavar="URI",
+    expose_value=False,
+    callback=_use_store,
+    help="A directory, or its steplog:// URI.  [default: the tracking URI in force]",
+)
+JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON document.")
+
+
+@click.group(cls=Commands, params=[STORE], context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="steplog", message="steplog %(version)s")
+def main() -> None:
+    """Look at what training runs recorded, and look after it.
+
+    The store is the one that a script started here would log to, unless --store names another.
+    """
+
+
+def _command(function: Callable[..., Report]) -> click.Command:
+    """Make a function that returns a report a command that prints it."""
+
+    @wraps(function)
+    def command(*, as_json: bool, **arguments: object) -> None:
+        report = function(**arguments)
+        if as_json:
+            click.echo(json.dumps(_plain(report.document), indent=2, allow_nan=False))
+        else:
+            _print(report)
+        if not report.healthy:
+            sys.exit(1)
+
+    made = main.command()(command)
+    made.params += [JSON, STORE]
+    return made
+
+
+def _print(report: Report) -> None:
+    from steplog.terminal import Screen
+
+    screen = Screen.of(sys.stdout, colour=not settings.get("NO_COLOR"))
+    for line in report.lines(screen):
+        click.echo(line, color=screen.colour)
+
+
+def _plain(value: object) -> object:
+    """Return a value in JSON's own types; it has no word for NaN and infinities."""
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return _plain(value._asdict())
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+# Commands -----------------------------------------------------------------------------------------
+
+
+@_command
+@click.option("--experiment", metavar="NAME", help="Only runs of this experiment.")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=0),
+    help=f"At most N runs, 0 for all.  [default: {RUNS_SHOWN}; with --json all]",
+)
+def runs(experiment: str | None, limit: int | None) -> Report:
+    """List runs, the newest first.
+
+    A run that has not ended although no living process writes to it is LOST.
+    """
+    from steplog import pages
+
+    chosen = _backend()
+    store = _up_to_date(chosen)
+    experiment_ids = None if experiment is None else [_experiment_id(store, experiment)]
+    active = [
+        record
+        for record in store.runs(experiment_ids=experiment_ids)
+        if record.row.lifecycle_stage == LifecycleStage.ACTIVE
+    ]
+    found = pages.shown_runs(active, store.experiments(), chosen.live_writers())
+    on_screen = found[: (RUNS_SHOWN if limit is None else limit) or None]
+    return Report({"runs": found[: limit or None]}, partial(pages.runs_page, on_screen, len(found)))
+
+
+@_command
+@click.argument("run")
+@click.argument("keys", metavar="[KEY]...", nargs=-1)
+@click.option("--log", is_flag=True, help="Draw the curves on a logarithmic axis.")
+def show(run: str, keys: tuple[str, ...], log: bool) -> Report:
+    """Show a run: a summary of its metrics, and their curves.
+
+    RUN is the id of a run or the beginning of it, or the name of a run. KEY is a metric, or a
+    pattern such as 'valid/*'. Without one, all metrics are in the table, and their curves are
+    drawn where they are few.
+
+    A column of a curve spans all values there, so that no spike is lost; NaN and infinities are
+    marked with crosses.
+    """
+    from steplog import pages
+
+    chosen = _backend()
+    store = _up_to_date(chosen)
+    record = _find_run(store, run)
+    (shown,) = pages.shown_runs([record], store.experiments(), chosen.live_writers())
+    summaries = _summaries(store, shown.run_id, keys)
+    document: dict[str, object] = {
+        "run": {**shown._asdict(), "params": record.params, "tags": record.tags},
+        "series": summaries,
+    }
+
+    def lines(screen: Screen) -> Iterator[str]:
+        yield from pages.run_page(shown, record, screen)
+        few = keys or len(summaries) <= SPARKLINES_SHOWN
+        curves = _curves(store, summaries) if few else []
+        yield from pages.series_page(summaries, curves, screen, log=log, asked=bool(keys))
+
+    return Report(document, lines)
+
+
+@_command
+def status() -> Report:
+    """Tell how the journals stand, and what went wrong.
+
+    Pending points are safe in a journal and not yet in the store. Held points wait in the memory
+    of a process that cannot write its journal now; dropped ones are lost. A journal whose process
+    is gone is orphaned, until `steplog ingest`, or anything that reads, takes it into the store.
+
+    This command only looks.
+    """
+    from steplog import pages
+
+    chosen = _backend()
+    journals = chosen.journals_state()
+    with closing(open_store(chosen.directory)) as store:
+        refused = store.refusals()
+    document: dict[str, object] = {
+        "store": chosen.directory,
+        "journals": journals,
+        "refused": _refused_documents(refused),
+    }
+    return Report(document, partial(pages.status_page, chosen.directory, journals, refused))
+
+
+@_command
+@click.option("--watch", is_flag=True, help="Go on until interrupted, looking once a second.")
+def ingest(watch: bool) -> Report:
+    """Move what the journals hold into the store.
+
+    Whatever reads does this anyway. It is needed where processes that log may not do it
+    themselves (STEPLOG_INGEST=off): then let one --watch run on one machine. The exit code is 1
+    where a journal is damaged.
+    """
+    from steplog import pages
+
+    chosen = _backend()
+    report = _watch(chosen) if watch else _ingest(chosen)
+    document: dict[str, object] = {
+        "store": chosen.directory,
+        "points": report.points,
+        "operations": report.operations,
+        "refused": _refused_documents(report.refused),
+        "removed": sorted(report.removed),
+        "damaged": report.damaged,
+    }
+    return Report(document, partial(pages.ingest_page, report), healthy=not report.damaged)
+
+
+@_command
+def check() -> Report:
+    """Verify all that is stored: checksums, counts and summaries.
+
+    The exit code is 1 where anything is damaged. This command only looks.
+    """
+    from steplog import pages
+
+    chosen = _backend()
+    checked, damage = _check(chosen.directory)
+    document: dict[str, object] = {"store": chosen.directory, "series": checked, "damage": damage}
+    return Report(document, partial(pages.check_page, checked, damage), healthy=not damage)
+
+
+@_command
+def du() -> Report:
+    """Tell what takes how much space.
+
+    The bytes of a run are those of its points as they are stored now; points that have not yet
+    been sorted into chunks take several times as many as they will. This command only looks.
+    """
+    from steplog import pages
+
+    chosen = _backend()
+    with closing(open_store(chosen.directory)) as store:
+        stats = store.stats()
+        sizes: dict[str, int] = stats["runs_bytes"]
+        names = {each.row.run_id: each.row.name for each in store.runs(list(sizes))}
+    usage = pages.Usage(
+        store=chosen.directory,
+        bytes=stats["bytes"],
+        journal_bytes=_bytes_below(chosen.journals),
+        series=stats["series"],
+        points=stats["points"],
+        waiting_points=stats["waiting_points"],
+        runs=sorted(
+            (pages.RunUsage(run_id, names.get(run_id, ""), size) for run_id, size in sizes.items()),
+            key=lambda run: (-run.bytes, run.run_id),
+        ),
+    )
+    return Report(usage._asdict(), partial(pages.usage_page, usage))
+
+
+# What is in the store -----------------------------------------------------------------------------
+
+
+def _backend() -> Backend:
+    """Return the backend that was asked for; looking for a store must not make one."""
+    chosen = backend(click.get_current_context().obj)
+    catalog = os.path.join(chosen.directory, "catalog.db")
+    if not (os.path.exists(catalog) or os.path.exists(chosen.journals)):
+        raise click.ClickException(
+            f"There is no store in {chosen.directory}. Name the directory of one with --store or "
+            "STEPLOG_TRACKING_URI; the first run that is logged there makes it."
+        )
+    return chosen
+
+
+def _up_to_date(chosen: Backend) -> Store:
+    """Return the store with everything that was logged until now."""
+    _ingest(chosen)  # as `Backend.store` does, but with a bar
+    return chosen.store()
+
+
+def _ingest(chosen: Backend) -> IngestReport:
+    def pending() -> int:
+        return sum(journal.pending_points for journal in chosen.journals_state())
+
+    with _progress("Ingesting", pending) as advance:
+        return chosen.ingest(progress=advance)
+
+
+def _watch(chosen: Backend) -> IngestReport:
+    """Ingest once a second until SIGINT or SIGTERM, and return what was done in all."""
+    # Of all queues, only this one may be put to by a signal handler: it takes no lock of Python's.
+    stop: queue.SimpleQueue[int] = queue.SimpleQueue()
+    with _handling((signal.SIGINT, signal.SIGTERM), lambda number, _: stop.put(number)):
+        _tell(f"Watching {chosen.journals}; Ctrl-C ends it.")
+        total, trouble = chosen.ingest(), ""
+        _announce(total)
+        while True:
+            with suppress(queue.Empty):
+                stop.get(timeout=WATCH_SECONDS)
+                return total
+            try:
+                _add(chosen.ingest(), total)
+                trouble = ""
+            except StoreError as error:  # what the journals hold can wait
+                if error.message != trouble:
+                    trouble = error.message
+                    _tell(f"Trying again: {trouble}")
+
+
+def _add(report: IngestReport, total: IngestReport) -> None:
+    """Announce what a further pass did, and add it to what was done before."""
+    # A journal that cannot be read at all is found again in each pass.
+    report.damaged = [each for each in report.damaged if each not in total.damaged]
+    _announce(report)
+    total.points += report.points
+    total.operations += report.operations
+    total.refused += report.refused
+    total.removed |= report.removed
+    total.damaged += report.damaged
+
+
+def _announce(report: IngestReport) -> None:
+    if report.points or report.operations:
+        _tell(f"{report.points:,} points, {report.operations:,} operations")
+    for sentence in report.damaged:
+        _tell(sentence)
+
+
+def _tell(sentence: str) -> None:
+    click.echo(f"{time.strftime('%H:%M:%S')}  {sentence}", err=True)
+
+
+@contextmanager
+def _handling(
+    signals: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handled in before.items():
+            signal.signal(number, handled)
+
+
+def _check(directory: str) -> tuple[int, list[Damage]]:
+    """Return how many series were looked at, and what is wrong with them or with the whole."""
+    checked, damage = 0, []
+    try:
+        with (
+            closing(open_store(directory)) as store,
+            _progress("Checking", lambda: int(store.stats()["series"])) as advance,
+        ):
+            for found in store.check():
+                if isinstance(found, Damage):
+                    damage.append(found)
+                else:
+                    advance(found - checked)
+                    checked = found
+    except StoreDamaged as error:
+        damage.append(Damage(directory, error.message))
+    return checked, damage
+
+
+@contextmanager
+def _progress(what: str, total: Callable[[], int]) -> Iterator[Callable[[int], None]]:
+    """Yield a function to be told of each piece of work done; after a while a bar appears."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    amount, finished, started = total(), 0, time.monotonic()
+    with ExitStack() as stack:
+        bar: Progress | None = None
+
+        def advance(done: int) -> None:
+            nonlocal bar, finished
+            finished += done
+            if bar is None and time.monotonic() - started > PATIENCE_SECONDS:
+                bar = stack.enter_context(_bar(what, amount))
+            if bar is not None:
+                bar.update(bar.task_ids[0], completed=finished)
+
+        yield advance
+
+
+def _bar(what: str, total: int) -> Progress:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    bar = Progress(console=Console(stderr=True), transient=True)
+    bar.add_task(what, total=total)
+    return bar
+
+
+def _experiment_id(store: Store, name: str) -> str:
+    found = store.experiments(name=name)
+    if not found:
+        names = ", ".join(sorted(repr(each.row.name) for each in store.experiments()))
+        raise click.ClickException(f"There is no experiment {name!r}. There are: {names}.")
+    return found[0].row.experiment_id
+
+
+def _find_run(store: Store, text: str) -> RunRecord:
+    """Return the run whose id starts so or, where there is none, whose name this is."""
+    found = store.runs([text]) or [each for each in store.runs() if each.row.name == text]
+    if not found:
+        raise click.ClickException(f"There is no run {text!r}. `steplog runs` lists them.")
+    if len(found) > 1:
+        listed = [f"  {each.row.run_id}  {each.row.name!r}" for each in found[:AMBIGUOUS_SHOWN]]
+        more = len(found) - len(listed)
+        raise click.ClickException(
+            "\n".join(
+                [
+                    f"{text!r} may be any of {len(found):,} runs:",
+                    *listed,
+                    *([f"  and {more:,} more"] if more else []),
+                    "Give more of the id.",
+                ]
+            )
+        )
+    return found[0]
+
+
+def _summaries(store: Store, run_id: str, keys: Sequence[str]) -> list[Summary]:
+    """Return the summaries of the series that these keys or patterns name, or of all."""
+    from steplog.reading import summaries
+
+    known = summaries(store, run_id)
+    if not keys:
+        return known
+    named = {series.key.key for series in store.series([run_id], keys)}
+    if not named:
+        asked = " or ".join(map(repr, keys))
+        names = ", ".join(sorted({summary.key for summary in known})) or "none"
+        raise click.ClickException(f"The run has no metric {asked}. It has: {names}.")
+    return [summary for summary in known if summary.key in named]
+
+
+def _curves(store: Store, summaries: Sequence[Summary]) -> list[Curve]:
+    """Read what is drawn of each of these series of one run."""
+    from steplog.reading import read_series
+    from steplog.terminal import Curve, series_name
+
+    curves = {}
+    keys = {summary.key: summary.run_id for summary in summaries}
+    with _progress("Reading", lambda: len(keys)) as advance:
+        for key, run_id in keys.items():
+            for points in read_series(store, [run_id], [key], max_points=POINTS_DRAWN):
+                name = series_name(points.key)
+                curves[name] = Curve(name, points.step, points.value)
+            advance(1)
+    # By name, not by place: while the run goes on there may be more series than a moment ago.
+    return [curves[series_name(summary)] for summary in summaries]
+
+
+def _refused_documents(refused: Iterable[Refused]) -> list[object]:
+    return [
+        {"journal_id": each.journal_id, "offset": each.offset, **each.refusal._asdict()}
+        for each in refused
+    ]
+
+
+def _bytes_below(directory: str) -> int:
+    """Return what the files of a directory take on disk; journals reserve more than they hold."""
+    total = 0
+    with suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # somebody ingested it to its end
+                total += entry.stat().st_blocks * 512
+    return total

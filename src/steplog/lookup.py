@@ -1,0 +1,169 @@
+"""What a write makes sure of first: that the run and the experiment it names exist, and are active.
+
+Each is looked up once in a process, and not at all where this process made it. Looking may fail, or
+may not be allowed (STEPLOG_INGEST=off, network file systems); that must stop no training, so what
+cannot be looked up is taken on trust.
+
+What is not here: reading for its own sake, which raises where the store cannot be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from itertools import count
+from typing import TypeAlias, TypeVar
+
+from steplog import rules
+from steplog.backend import Backend
+from steplog.entities import LifecycleStage
+from steplog.exceptions import StoreDamaged, StoreError, invalid, missing, warn
+from steplog.fold import DEFAULT_EXPERIMENT_ID, ExperimentRow, RunRow, default_experiment
+from steplog.recorder import Recorder
+from steplog.stores.base import ExperimentRecord, RunRecord, Store
+
+T = TypeVar("T")
+
+SeriesNumbers: TypeAlias = "dict[str, tuple[Recorder, int]]"
+"""Key of a metric -> what a point of it needs, where it names no model and no dataset. An entry
+says that the run and the key have been checked."""
+
+
+class Lookup:
+    """What one process knows of the runs and experiments of one store. Use `lookup`."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._runs: dict[str, SeriesNumbers] = {}
+        self._experiments = {DEFAULT_EXPERIMENT_ID: default_experiment(0)}
+
+    def series(self, run_id: str) -> SeriesNumbers:
+        """Return the series of an expected run that can be logged to without a check.
+
+        The dict is empty at first, and is emptied when the run is forgotten: whoever keeps it may
+        always use what is in it.
+        """
+        return self._runs.setdefault(run_id, {})
+
+    def expect_run(self, run_id: str) -> None:
+        """Make sure, once, that a run exists and is active.
+
+        Raises:
+            MlflowException: RESOURCE_DOES_NOT_EXIST, or INVALID_PARAMETER_VALUE.
+
+        """
+        if run_id not in self._runs:
+            row = self.run(run_id).row
+            if row.lifecycle_stage != LifecycleStage.ACTIVE:
+                raise _not_active(f"The run {run_id}", row.lifecycle_stage)
+            self._runs[run_id] = {}
+
+    def forget_run(self, run_id: str) -> None:
+        """Look again when it is logged to again: it has ended, or may have been deleted."""
+        # Emptied, not only dropped: active runs, and with them `log_metric`, hold the same dict.
+        self._runs.pop(run_id, {}).clear()
+
+    def forget_runs(self) -> None:
+        """Look again when any run is logged to again."""
+        for run_id in list(self._runs):
+            self.forget_run(run_id)
+
+    def run(self, run_id: str) -> RunRecord:
+        """Return a run as the store has it; taken on trust, its experiment is the empty text.
+
+        Raises:
+            MlflowException: RESOURCE_DOES_NOT_EXIST.
+
+        """
+        records = self._ask(lambda store: store.runs([run_id]))
+        if records is None:
+            row = RunRow(run_id, "", "", "", "RUNNING", 0, None, LifecycleStage.ACTIVE, "")
+            return RunRecord(row, {}, {}, frozenset())
+        return the_run(run_id, records)
+
+    def expect_experiment(self, experiment_id: str) -> ExperimentRow:
+        """Make sure, once, that an experiment exists and is active, and return it.
+
+        Raises:
+            MlflowException: RESOURCE_DOES_NOT_EXIST, or INVALID_PARAMETER_VALUE.
+
+        """
+        if experiment_id not in self._experiments:
+            row = self.experiment(experiment_id).row
+            if row.lifecycle_stage != LifecycleStage.ACTIVE:
+                raise _not_active(f"The experiment {experiment_id}", row.lifecycle_stage)
+            self._experiments[experiment_id] = row
+        return self._experiments[experiment_id]
+
+    def remember_experiment(self, row: ExperimentRow) -> None:
+        """Know an experiment that this process made."""
+        self._experiments[row.experiment_id] = row
+
+    def forget_experiment(self, experiment_id: str) -> None:
+        """Look again before another run is created in it."""
+        self._experiments.pop(experiment_id, None)
+
+    def experiment(self, experiment_id: str) -> ExperimentRecord:
+        """Return an experiment as the store has it; taken on trust, its name is the empty text.
+
+        Raises:
+            MlflowException: RESOURCE_DOES_NOT_EXIST.
+
+        """
+        records = self._ask(lambda store: store.experiments([experiment_id]))
+        if records:
+            return records[0]
+        if experiment_id == DEFAULT_EXPERIMENT_ID:  # the store makes it when it is made itself
+            return ExperimentRecord(default_experiment(0), {})
+        if records is None:
+            row = ExperimentRow(experiment_id, "", "", LifecycleStage.ACTIVE, 0, 0)
+            return ExperimentRecord(row, {})
+        raise missing(f"No Experiment with id={experiment_id} exists")
+
+    def experiment_named(self, name: str) -> ExperimentRecord | None:
+        """Return the experiment of this name; None where there is none, or the store cannot say."""
+        records = self._ask(lambda store: store.experiments(name=name))
+        return records[0] if records else None
+
+    def free_experiment_id(self, name: str) -> str:
+        """Derive an experiment's id from its name: the next one where a renamed one holds it."""
+        ids = (rules.derive_experiment_id(name, attempt) for attempt in count())
+        return next(each for each in ids if not self._is_held(each, name))
+
+    def _is_held(self, experiment_id: str, name: str) -> bool:
+        holders = self._ask(lambda store: store.experiments([experiment_id]))
+        return any(holder.row.name != name for holder in holders or ())
+
+    def _ask(self, question: Callable[[Store], list[T]]) -> list[T] | None:
+        """Put a question to the store; None where it cannot answer."""
+        try:
+            store = self._backend.consult()
+            if store is None:  # nothing was logged there yet, or this process must not look
+                return [] if self._backend.ingests() else None
+            return question(store)
+        except (StoreError, StoreDamaged) as error:
+            warn(f"steplog could not look into {self._backend.directory} and goes on: {error}")
+            return None
+
+
+@cache
+def lookup(backend: Backend) -> Lookup:
+    """Return what this process knows of a store."""
+    return Lookup(backend)
+
+
+def the_run(run_id: str, records: list[RunRecord]) -> RunRecord:
+    """Return the run with this very id: a store also finds runs whose id only begins with it.
+
+    Raises:
+        MlflowException: RESOURCE_DOES_NOT_EXIST.
+
+    """
+    for record in records:
+        if record.row.run_id == run_id:
+            return record
+    raise missing(f"Run with id={run_id} not found")
+
+
+def _not_active(what: str, stage: str) -> Exception:
+    return invalid(f"{what} must be in the 'active' state. Current state is {stage}.")

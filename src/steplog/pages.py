@@ -1,0 +1,348 @@
+"""What the commands of `steplog.cli` show a person: runs, series, journals, damage, sizes.
+
+Each page is made of what the command found, line by line; how tables and curves are laid out is in
+`steplog.terminal`. Nothing here reads a store.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import click
+
+from steplog.backend import shown_status
+from steplog.entities import Summary
+from steplog.stores.base import Damage, ExperimentRecord, Refused, RunRecord
+from steplog.terminal import (
+    Cell,
+    Column,
+    Curve,
+    Screen,
+    line_chart,
+    printable,
+    summary_table,
+    table,
+)
+
+if TYPE_CHECKING:
+    from steplog.ingest import IngestReport, JournalState
+
+Row: TypeAlias = "list[str | Cell]"
+
+SHORT_ID = 8  # nearly always enough to tell runs apart
+CHARTS_SHOWN = 6  # unasked; more would be a wall
+LARGEST_SHOWN = 20
+REFUSED_SHOWN = 10
+PAGE_WIDTH = 100
+LABEL_WIDTH = 12
+
+# Colours that click and rich know by the same names.
+STATUS_COLOURS = {
+    "RUNNING": "cyan",
+    "FINISHED": "green",
+    "FAILED": "red",
+    "KILLED": "yellow",
+    "LOST": "magenta",
+}
+
+
+class ShownRun(NamedTuple):
+    """A run as the command line shows it; its status may also be LOST."""
+
+    run_id: str
+    run_name: str
+    experiment_id: str
+    experiment_name: str
+    user_id: str
+    status: str
+    start_time: int
+    end_time: int | None
+    lifecycle_stage: str
+    artifact_uri: str
+
+
+class Usage(NamedTuple):
+    """What takes how many bytes, and how many points that is."""
+
+    store: str
+    bytes: int
+    journal_bytes: int
+    series: int
+    points: int
+    waiting_points: int
+    runs: list[RunUsage]
+
+
+class RunUsage(NamedTuple):
+    """What the points of one run take."""
+
+    run_id: str
+    run_name: str
+    bytes: int
+
+
+def shown_runs(
+    records: Iterable[RunRecord], experiments: Iterable[ExperimentRecord], live: frozenset[str]
+) -> list[ShownRun]:
+    """Return runs with the names of their experiments, and LOST where no writer lives."""
+    names = {each.row.experiment_id: each.row.name for each in experiments}
+    return [_shown_run(record, names, live) for record in records]
+
+
+def _shown_run(record: RunRecord, names: Mapping[str, str], live: frozenset[str]) -> ShownRun:
+    row = record.row
+    return ShownRun(
+        run_id=row.run_id,
+        run_name=row.name,
+        experiment_id=row.experiment_id,
+        experiment_name=names.get(row.experiment_id, ""),
+        user_id=row.user_id,
+        status=shown_status(record, live),
+        start_time=row.start_time,
+        end_time=row.end_time,
+        lifecycle_stage=row.lifecycle_stage,
+        artifact_uri=row.artifact_uri,
+    )
+
+
+def runs_page(found: Sequence[ShownRun], total: int, screen: Screen) -> Iterator[str]:
+    """List runs, newest first, and how many more there are."""
+    if not total:
+        yield "No runs yet."
+        return
+    columns = [
+        Column("run"),
+        Column("name"),
+        Column("experiment"),
+        Column("status"),
+        Column("started", optional=True),
+        Column("duration", number=True, optional=True),
+    ]
+    rows: list[Row] = [
+        [
+            run.run_id[:SHORT_ID],
+            run.run_name,
+            run.experiment_name,
+            Cell(run.status, STATUS_COLOURS.get(run.status, "")),
+            _moment(run.start_time),
+            _duration(run),
+        ]
+        for run in found
+    ]
+    yield table(columns, rows, screen)
+    if len(found) < total:
+        yield ""
+        yield f"The newest {len(found):,} of {total:,} runs; --limit 0 shows all."
+
+
+def run_page(run: ShownRun, record: RunRecord, screen: Screen) -> Iterator[str]:
+    """Tell what is known of a run besides its metrics."""
+    name = click.style(printable(run.run_name, screen), bold=True)
+    yield f"{name}  {click.style(run.status, fg=STATUS_COLOURS.get(run.status))}"
+    yield ""
+    tags = {key: value for key, value in record.tags.items() if not key.startswith("mlflow.")}
+    facts = {
+        "run": run.run_id,
+        "experiment": run.experiment_name,
+        "started": f"{_moment(run.start_time)} by {run.user_id}",
+        "took": _duration(run),
+        "params": _pairs(record.params),
+        "tags": _pairs(tags),
+    }
+    for label, fact in facts.items():
+        if fact:
+            yield textwrap.fill(
+                printable(fact, screen),
+                min(screen.width, PAGE_WIDTH),
+                initial_indent=f"{label:<{LABEL_WIDTH}}",
+                subsequent_indent=" " * LABEL_WIDTH,
+            )
+    yield ""
+
+
+def series_page(
+    summaries: Sequence[Summary],
+    curves: Sequence[Curve],
+    screen: Screen,
+    *,
+    log: bool,
+    asked: bool,
+) -> Iterator[str]:
+    """Lay out the table of some series of a run and, below each other, their charts.
+
+    Args:
+        summaries: of the series, those of one key beside each other.
+        curves: as many, or none where there are too many to read.
+        screen: where the page will be shown.
+        log: draw on logarithmic axes.
+        asked: draw all charts, not only where they are few.
+
+    """
+    if not summaries:
+        yield "No metrics yet."
+        return
+    yield summary_table(summaries, screen, curves)
+    pairs = zip(summaries, curves, strict=False)
+    charts = [
+        [curve for _, curve in group] for _, group in groupby(pairs, lambda pair: pair[0].key)
+    ]
+    if not asked and not 0 < len(charts) <= CHARTS_SHOWN:
+        yield ""
+        yield "Name metrics to see their curves: steplog show RUN KEY..."
+        return
+    for chart in charts:
+        yield ""
+        yield line_chart(chart, screen, log=log)
+
+
+def status_page(
+    directory: str, journals: Sequence[JournalState], refused: Sequence[Refused], screen: Screen
+) -> Iterator[str]:
+    """List journals, what is wrong with them, and what was refused."""
+    yield f"Store {printable(directory, screen)}"
+    yield ""
+    if not journals:
+        yield "No journals: all that was logged is in the store."
+    else:
+        columns = [
+            Column("journal"),
+            Column("host"),
+            Column("pid", number=True),
+            Column("begun", optional=True),
+            Column("heartbeat", number=True),
+            Column("pending", number=True),
+            Column("held", number=True),
+            Column("dropped", number=True),
+        ]
+        rows: list[Row] = [
+            [
+                Cell("live", "green") if each.live else Cell("orphaned", "yellow"),
+                each.host,
+                str(each.pid),
+                _moment(each.created_ms),
+                f"{_span(_now_ms() - each.heartbeat_ms)} ago",
+                f"{each.pending_points:,}",
+                _alarming(each.held_points, "yellow"),
+                _alarming(each.dropped_points, "red"),
+            ]
+            for each in journals
+        ]
+        yield table(columns, rows, screen)
+    for each in journals:
+        if each.fault:
+            yield f"Process {each.pid} on {each.host}: {printable(each.fault, screen)}"
+    yield ""
+    yield from _refused_lines(refused, screen)
+
+
+def _refused_lines(refused: Sequence[Refused], screen: Screen) -> Iterator[str]:
+    if not refused:
+        yield "No operation was refused."
+        return
+    yield f"{_counted(len(refused), 'operation')} refused:"
+    for each in refused[-REFUSED_SHOWN:]:
+        run = f"run {each.refusal.run_id[:SHORT_ID]}: " if each.refusal.run_id else ""
+        yield printable(f"  {run}{each.refusal.message}", screen)
+    if len(refused) > REFUSED_SHOWN:
+        yield f"These are the last {REFUSED_SHOWN}; --json lists all."
+
+
+def ingest_page(report: IngestReport, screen: Screen) -> Iterator[str]:
+    """Tell what was moved into the store."""
+    yield (
+        f"{_counted(report.points, 'point')} and {_counted(report.operations, 'operation')} "
+        f"moved into the store, {_counted(len(report.removed), 'journal')} removed."
+    )
+    for sentence in report.damaged:
+        yield click.style(printable(sentence, screen), fg="red")
+    if report.refused:
+        yield from _refused_lines(report.refused, screen)
+
+
+def check_page(checked: int, damage: Sequence[Damage], screen: Screen) -> Iterator[str]:
+    """List damage, or say that there is none."""
+    if not damage:
+        yield f"{checked:,} series checked, all sound."
+        return
+    yield table(
+        [Column("where"), Column("damage")], [[each.where, each.what] for each in damage], screen
+    )
+    yield ""
+    found = f"{checked:,} series checked, {_counted(len(damage), 'fault')} found."
+    yield click.style(found, fg="red")
+
+
+def usage_page(usage: Usage, screen: Screen) -> Iterator[str]:
+    """Tell what takes space, and which runs most."""
+    yield f"Store {printable(usage.store, screen)}"
+    yield ""
+    yield f"{_size(usage.bytes):>9}  catalog and points"
+    yield f"{_size(usage.journal_bytes):>9}  journals, with the room they reserve"
+    yield f"{usage.points:>9,}  points in {usage.series:,} series"
+    yield f"{usage.waiting_points:>9,}  of them not yet sorted into chunks"
+    shown = usage.runs[:LARGEST_SHOWN]
+    if shown:
+        yield ""
+        columns = [Column("run"), Column("name"), Column("size", number=True)]
+        rows: list[Row] = [[run.run_id[:SHORT_ID], run.run_name, _size(run.bytes)] for run in shown]
+        yield table(columns, rows, screen)
+    if len(shown) < len(usage.runs):
+        yield f"The largest {len(shown)} of {len(usage.runs):,} runs; --json lists all."
+
+
+def _pairs(values: Mapping[str, str]) -> str:
+    return "  ".join(f"{key}={value}" for key, value in sorted(values.items()))
+
+
+def _alarming(number: int, style: str) -> Cell:
+    return Cell(f"{number:,}", style if number else "")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _moment(time_ms: int) -> str:
+    """Return a time as people here write it, or the number where no calendar has it."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(time_ms / 1000))
+    except (OverflowError, ValueError, OSError):
+        return f"{time_ms} ms"
+
+
+def _duration(run: ShownRun) -> str:
+    """Return how long a run took, or has taken so far; nobody knows when a lost one ended."""
+    if run.end_time is not None:
+        return _span(run.end_time - run.start_time)
+    return _span(_now_ms() - run.start_time) if run.status == "RUNNING" else "-"
+
+
+def _span(span_ms: int) -> str:
+    """Return a span of time in its two largest units."""
+    seconds = span_ms / 1000
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds) // 60
+    if minutes < 60:
+        return f"{minutes} min {round(seconds) % 60:02} s"
+    hours = minutes // 60
+    if hours < 24:
+        return f"{hours} h {minutes % 60:02} min"
+    return f"{hours // 24:,} d {hours % 24:02} h"
+
+
+def _size(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.3g} TB"

@@ -1,0 +1,300 @@
+"""Reading points: whole series, a part of them, or as many as a screen can show.
+
+This module needs numpy, so nothing that only logs imports it.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from steplog.backend import backend
+from steplog.downsample import candidates, downsample
+from steplog.entities import Run, Summary
+from steplog.exceptions import invalid
+from steplog.operations import SeriesKey
+from steplog.points import Columns, union
+from steplog.stores.base import Series, Store
+from steplog.summary import SUMMARY, merge, summarise
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    import pandas as pd
+
+Range: TypeAlias = "tuple[int | None, int | None]"
+"""First and last, both included; None leaves that side open."""
+
+INT64 = np.iinfo(np.int64)
+_EXTREMES = {
+    "mean": "mean",
+    "min": "min_value",
+    "min_step": "min_step",
+    "min_timestamp": "min_timestamp",
+    "max": "max_value",
+    "max_step": "max_step",
+    "max_timestamp": "max_timestamp",
+}
+"""What a `Summary` knows only of series with a value that is not NaN, and where it stands."""
+READ_AT_MOST = 1_000_000
+"""Points read to choose from. A longer series is chosen from what is known of its stretches."""
+
+
+class SeriesPoints(NamedTuple):
+    """The points of one series that were asked for, by step, then timestamp, then value.
+
+    Attributes:
+        key: the run, the metric, and what it was measured on.
+        step: int64.
+        timestamp: int64, ms since 1970.
+        value: float64; NaN, infinities and -0.0 as they were logged.
+
+    """
+
+    key: SeriesKey
+    step: npt.NDArray[np.int64]
+    timestamp: npt.NDArray[np.int64]
+    value: npt.NDArray[np.float64]
+
+
+@overload
+def read(
+    runs: str | Run | Iterable[str | Run],
+    keys: str | Iterable[str] | None = None,
+    steps: Range | None = None,
+    times: Range | None = None,
+    max_points: int | None = None,
+    as_pandas: Literal[False] = False,
+) -> list[SeriesPoints]: ...
+@overload
+def read(
+    runs: str | Run | Iterable[str | Run],
+    keys: str | Iterable[str] | None = None,
+    steps: Range | None = None,
+    times: Range | None = None,
+    max_points: int | None = None,
+    *,
+    as_pandas: Literal[True],
+) -> pd.DataFrame: ...
+def read(
+    runs: str | Run | Iterable[str | Run],
+    keys: str | Iterable[str] | None = None,
+    steps: Range | None = None,
+    times: Range | None = None,
+    max_points: int | None = None,
+    as_pandas: bool = False,
+) -> list[SeriesPoints] | pd.DataFrame:
+    """Read the points of runs: everything whose call has returned, in whichever process.
+
+    Args:
+        runs: a run or its id, or several. Unknown ones have no series.
+        keys: names of metrics, or patterns with ``*``, ``?`` and ``[…]``; None for all.
+        steps: first and last step wanted, such as ``(1000, None)``.
+        times: first and last timestamp wanted, in ms since 1970.
+        max_points: at most this many points of each series, every extreme among them: first,
+            last, smallest, largest, and NaN, of stretch after stretch. None for all points.
+        as_pandas: return one table with a row for each point.
+
+    Returns:
+        One `SeriesPoints` for each series, in the order of `runs`, then by key, model and dataset.
+        Or a pandas frame: run_id, key, model_id, dataset_name, dataset_digest, step, timestamp,
+        value.
+
+    Raises:
+        MlflowException: INVALID_PARAMETER_VALUE where `max_points` is not positive;
+            TEMPORARILY_UNAVAILABLE where the store cannot be read now.
+        ImportError: `as_pandas` without pandas (``pip install 'steplog[pandas]'``).
+
+    Example:
+        >>> [loss] = steplog.read(run, "loss", max_points=2_000)
+        >>> loss.step, loss.value
+
+    """
+    several = [runs] if isinstance(runs, (str, Run)) else runs
+    run_ids = [run.info.run_id if isinstance(run, Run) else run for run in several]
+    patterns = [keys] if isinstance(keys, str) else keys
+    result = read_series(backend().store(), run_ids, patterns, steps, times, max_points)
+    return _frame(result) if as_pandas else result
+
+
+def read_series(
+    store: Store,
+    run_ids: Sequence[str],
+    keys: Iterable[str] | None = None,
+    steps: Range | None = None,
+    times: Range | None = None,
+    max_points: int | None = None,
+) -> list[SeriesPoints]:
+    """Read points of a store, as `read` does of the store in force."""
+    if max_points is not None and max_points < 1:
+        raise invalid(f"max_points must be 1 or more, got {max_points}.")
+    window = _Window(_bounds(steps), _bounds(times))
+    return [
+        SeriesPoints(series.key, *_points(store, series, window, max_points))
+        for series in store.series(run_ids, None if keys is None else list(keys))
+    ]
+
+
+def summaries(store: Store, run_id: str) -> list[Summary]:
+    """Return what is known of each series of a run."""
+    return [_summary(series.key, _exact(store, series)) for series in store.series([run_id])]
+
+
+class _Window(NamedTuple):
+    """The steps and the times that are wanted, as `Store.points` takes them; None for all."""
+
+    steps: tuple[int, int] | None
+    times: tuple[int, int] | None
+
+    def meets(self, outline: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+        """Say which stretches may hold points of the window."""
+        wanted = np.ones(outline.size, bool)
+        for (first, last), low, high in self._ranges():
+            wanted &= (outline[low] <= last) & (outline[high] >= first)
+        return wanted
+
+    def holds(self, outline: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+        """Say of which stretches every point is in the window."""
+        wanted = np.ones(outline.size, bool)
+        for (first, last), low, high in self._ranges():
+            wanted &= (outline[low] >= first) & (outline[high] <= last)
+        return wanted
+
+    def _ranges(self) -> Iterator[tuple[tuple[int, int], str, str]]:
+        if self.steps is not None:
+            yield self.steps, "first_step", "last_step"
+        if self.times is not None:
+            yield self.times, "time_min", "time_max"
+
+
+def _points(store: Store, series: Series, window: _Window, max_points: int | None) -> Columns:
+    if max_points is None:
+        return _joined(store.points(series.series_id, *window))
+    outline = store.outline(series.series_id)
+    outline = outline[window.meets(outline)]
+    if outline["count"].sum() <= READ_AT_MOST:
+        columns = _joined(store.points(series.series_id, *window))
+    elif outline.size * 4 >= max_points:
+        columns = _named_points(store, series, window, outline)
+    else:
+        columns = _thinned(store, series, window, outline, max_points)
+    return columns.take(downsample(columns, max_points))
+
+
+def _named_points(
+    store: Store, series: Series, window: _Window, outline: npt.NDArray[np.void]
+) -> Columns:
+    """Return the points that summaries name, and read where summaries are not enough.
+
+    They are not where a stretch is only partly in the window, or holds some NaN: a summary counts
+    NaN and does not say where it is.
+    """
+    some_nan = (outline["nan_count"] > 0) & (outline["nan_count"] < outline["count"])
+    enough = window.holds(outline) & ~some_nan
+    pieces = [candidates(outline[enough])]
+    for stretch in outline[~enough]:
+        inner = window._replace(
+            steps=_overlap(window.steps, int(stretch["first_step"]), int(stretch["last_step"]))
+        )
+        columns = _joined(store.points(series.series_id, *inner))
+        pieces.append(columns.take(downsample(columns, 5)))
+    return union(pieces)
+
+
+def _thinned(
+    store: Store,
+    series: Series,
+    window: _Window,
+    outline: npt.NDArray[np.void],
+    max_points: int,
+) -> Columns:
+    """Read everything piece by piece and keep of each its share of `max_points`, or a few more."""
+    share = max_points / int(outline["count"].sum())
+    return union(
+        [
+            piece.take(downsample(piece, max(5, int(share * piece.step.size))))
+            for piece in store.points(series.series_id, *window)
+        ]
+    )
+
+
+def _overlap(wanted: tuple[int, int] | None, first: int, last: int) -> tuple[int, int]:
+    if wanted is None:
+        return first, last
+    return max(wanted[0], first), min(wanted[1], last)
+
+
+def _joined(pieces: Iterable[Columns]) -> Columns:
+    parts = list(pieces)
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return union([])
+    return Columns(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _exact(store: Store, series: Series) -> npt.NDArray[np.void]:
+    """Return a series' summary, computed from its points where they may have been counted twice."""
+    if series.exact:
+        return series.summary
+    total = np.zeros(1, SUMMARY)
+    for piece in store.points(series.series_id):
+        total = merge(total, summarise(piece))
+    known: npt.NDArray[np.void] = total[0]
+    return known
+
+
+def _summary(key: SeriesKey, known: npt.NDArray[np.void]) -> Summary:
+    of = {name: known[name].item() for name in known.dtype.names or ()}
+    extremes = {
+        name: of[field] if of["count"] > of["nan_count"] else None
+        for name, field in _EXTREMES.items()
+    }
+    return Summary(
+        run_id=key.run_id,
+        key=key.key,
+        model_id=key.model_id or None,
+        dataset_name=key.dataset_name or None,
+        dataset_digest=key.dataset_digest or None,
+        attempt=key.attempt,
+        count=of["count"],
+        nan_count=of["nan_count"],
+        first=of["first_value"],
+        first_step=of["first_step"],
+        first_timestamp=of["first_timestamp"],
+        last=of["last_value"],
+        last_step=of["last_step"],
+        last_timestamp=of["last_timestamp"],
+        **extremes,
+    )
+
+
+def _bounds(given: Range | None) -> tuple[int, int] | None:
+    if given is None:
+        return None
+    first, last = given
+    return (
+        int(INT64.min) if first is None else operator.index(first),
+        int(INT64.max) if last is None else operator.index(last),
+    )
+
+
+def _frame(result: Sequence[SeriesPoints]) -> pd.DataFrame:
+    # Not at the top: pandas is an extra, and the slowest import of all.
+    import pandas as pd
+
+    lengths = [series.step.size for series in result]
+    frame = pd.DataFrame(
+        {
+            name: np.repeat([getattr(series.key, name) or None for series in result], lengths)
+            for name in ("run_id", "key", "model_id", "dataset_name", "dataset_digest")
+        },
+        dtype=object,
+    )
+    for name, column in _joined(Columns(*series[1:]) for series in result)._asdict().items():
+        frame[name] = column
+    return frame

@@ -1,0 +1,183 @@
+"""Active runs: which run a call means that names none, in every thread and after a fork.
+
+A thread means the innermost of the runs that it started itself. A thread that started none means
+the run that was started last in this process and is still active: helper threads log to the run
+that they help. The same goes for a forked child: what its parent had active is no run of its own,
+so nothing in the child ends it, but until the child starts one it logs there.
+
+`series` is what makes logging cheap: a dict from key to series number, and always the one of the
+run that is meant (see `refresh`).
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from types import TracebackType
+
+from steplog.client import Client
+from steplog.entities import Run
+from steplog.exceptions import warn
+from steplog.lookup import SeriesNumbers
+from steplog.pending import LOGGED, RunOperations, asynchronous, report_refusals
+from steplog.recorder import MetricLogger, Recorder
+
+
+class ActiveRun(Run):
+    """A run that `start_run` started; leaving its ``with`` block ends it.
+
+    It shows the run as it was when it started. `steplog.get_run` shows it as it is.
+
+    Attributes:
+        client: where the run is recorded, whatever the tracking URI has become since.
+
+    Example:
+        >>> with steplog.start_run() as run:
+        ...     loss = run.metric("loss")
+        ...     for step in range(3):
+        ...         loss.log(1 / (step + 1), step)
+
+    """
+
+    def __init__(self, run: Run, client: Client) -> None:
+        super().__init__(run.info, run.data)
+        self.client = client
+        self.series = client.series_numbers(run.info.run_id)
+        self.thread_id = threading.get_ident()
+
+    def metric(self, key: str) -> MetricLogger:
+        """Return a logger of one metric, whose ``log(value, step)`` skips all look-ups.
+
+        Args:
+            key: the metric's name.
+
+        Raises:
+            MlflowException: INVALID_PARAMETER_VALUE where `key` cannot be the name of a metric.
+
+        """
+        return self.client.metric(self.info.run_id, key)
+
+    def __enter__(self) -> ActiveRun:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if any(run.info.run_id == self.info.run_id for run in _own.runs):
+            end("FINISHED" if kind is None else "FAILED")
+
+
+class _Own(threading.local):
+    """What one thread has started itself."""
+
+    def __init__(self) -> None:
+        self.runs: list[ActiveRun] = []  # the innermost last
+        self.last: ActiveRun | None = None
+
+
+class _PerThread(dict[str, tuple[Recorder, int]]):
+    """Stands in for `series` while threads log to different runs: each look-up asks the thread."""
+
+    def __missing__(self, key: str) -> tuple[Recorder, int]:
+        run = current()
+        if run is None:
+            raise KeyError(key)
+        return run.series[key]
+
+
+_lock = threading.RLock()  # re-entrant: a signal handler may end a run on top of a thread in here
+_own = _Own()
+_active: list[ActiveRun] = []  # of all threads, in the order they were started
+_inherited: ActiveRun | None = None  # what the parent of this process had active at the fork
+series: SeriesNumbers = {}
+"""The series numbers of the run that is meant by every thread."""
+answer: RunOperations | None = None
+"""What a call hands back that logs points and leaves `synchronous` to the setting."""
+
+
+def current() -> ActiveRun | None:
+    """Return the run that a call in this thread means."""
+    own = _own.runs
+    return own[-1] if own else _latest()
+
+
+def started_here() -> list[ActiveRun]:
+    """Return the active runs that this thread started, the innermost last."""
+    return _own.runs
+
+
+def last() -> ActiveRun | None:
+    """Return the run that this thread ended last."""
+    return _own.last
+
+
+def begin(run: ActiveRun) -> ActiveRun:
+    """Make `run` this thread's innermost active run."""
+    with _lock:
+        _own.runs.append(run)
+        _active.append(run)
+        refresh()
+    # Hooks run in the reverse order. This one logs, so it must come before the recorder closes,
+    # and the recorder of this run may be younger than the hook is.
+    atexit.unregister(_end_all)
+    atexit.register(_end_all)
+    return run
+
+
+def end(status: str) -> ActiveRun | None:
+    """End this thread's innermost active run and return it; None where it has none.
+
+    Raises:
+        MlflowException: the run was deleted meanwhile. It is not active any more, all the same.
+        Exception: `status` is none of MLflow's. Likewise.
+
+    """
+    if not _own.runs:
+        return None
+    with _lock:
+        run = _own.last = _own.runs.pop()
+        _active[:] = [other for other in _active if other is not run]
+        refresh()
+    report_refusals()
+    run.client.set_terminated(run.info.run_id, status)
+    return run
+
+
+def refresh() -> None:
+    """Set `series` and `answer` anew, because a run started or ended or a setting changed."""
+    global series, answer
+    run = _latest()
+    if len({each.thread_id for each in _active}) > 1:
+        series = _PerThread()
+    else:
+        series = {} if run is None else run.series
+    answer = LOGGED if asynchronous(None) else None
+
+
+def _latest() -> ActiveRun | None:
+    return _active[-1] if _active else _inherited
+
+
+def _end_all() -> None:
+    """End the main thread's runs at exit, also where an error outside of ``with`` is the reason."""
+    while _own.runs:
+        try:
+            end("FINISHED")
+        except Exception as error:  # there is nobody left to catch it, and outer runs must end too
+            warn(f"A run could not be ended at exit: {error}")
+
+
+def _after_fork_in_child() -> None:
+    global _lock, _own, _inherited
+    _inherited = _latest()
+    _lock, _own = threading.RLock(), _Own()
+    _active.clear()
+    refresh()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,143 @@
+"""The architecture as a test: imports point down, in no circle, and stand at the top of a file."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+import steplog
+
+PACKAGE = Path(steplog.__file__).parent
+
+# From the top down. A module may import what stands in its own line or below.
+LAYERS = """
+    __main__
+    cli
+    pages terminal
+    steplog tracking testing
+    fluent config
+    runs
+    client reading lookup
+    pending context paging
+    backend
+    recorder
+    background
+    writer ingest
+    journal_reader stores
+    stores.sqlite stores.memory
+    stores.tail stores.sealing stores.pieces stores.checking
+    stores.catalog
+    stores.database
+    stores.base
+    journal chunk fold downsample
+    filesystem summary
+    points operations entities rules
+    settings
+    exceptions
+"""
+
+# An import inside a function hides what a module depends on. Each of these has its reason.
+_NUMPY = "brings numpy, which a process that only logs does not wait for"
+_DATABASE = "brings numpy and SQLite; with STEPLOG_INGEST=off a process loads neither"
+_TEXT = "brings rich, which --json and --help do not wait for"
+LATE_IMPORTS = {
+    ("backend", "steplog.ingest"): _DATABASE,
+    ("backend", "steplog.stores"): _DATABASE,
+    ("background", "steplog.ingest"): _DATABASE,
+    ("background", "steplog.stores"): _DATABASE,
+    ("cli", "rich.console"): _TEXT,
+    ("cli", "rich.progress"): _TEXT,
+    ("cli", "steplog.pages"): _TEXT,
+    ("cli", "steplog.reading"): _NUMPY,
+    ("cli", "steplog.terminal"): _TEXT,
+    ("client", "steplog.reading"): _NUMPY,
+    ("reading", "pandas"): "is an extra",
+    ("rules", "hashlib"): "loads OpenSSL, only to name a new experiment",
+    ("stores", "steplog.stores.sqlite"): "brings SQLite, which the store in memory does without",
+}
+
+
+class Import(NamedTuple):
+    """One import of the package: who imports what, in which line, inside a function or not."""
+
+    importer: str
+    imported: str
+    line: int
+    late: bool
+
+
+def qualified(name: str) -> str:
+    """Return the dotted name of a module as `LAYERS` and `LATE_IMPORTS` call it."""
+    return name if name == "steplog" else f"steplog.{name}"
+
+
+def read_modules() -> dict[str, ast.Module]:
+    """Return the parsed modules of the package by their dotted names."""
+    modules = {}
+    for path in PACKAGE.rglob("*.py"):
+        dotted = ".".join(["steplog", *path.relative_to(PACKAGE).with_suffix("").parts])
+        modules[dotted.removesuffix(".__init__")] = ast.parse(path.read_text("utf-8"))
+    return modules
+
+
+def walk(node: ast.AST, late: bool = False) -> Iterator[tuple[ast.AST, bool]]:
+    """Yield every node below `node`, and whether it stands inside a function."""
+    for child in ast.iter_child_nodes(node):
+        yield child, late
+        yield from walk(child, late or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)))
+
+
+def read_imports(modules: dict[str, ast.Module]) -> Iterator[Import]:
+    """Yield every import of these modules. ``from steplog import chunk`` names `steplog.chunk`."""
+    for importer, tree in modules.items():
+        for node, late in walk(tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    yield Import(importer, alias.name, node.lineno, late)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.module and not node.level, f"{importer}: imports here are absolute"
+                for alias in node.names:
+                    inner = f"{node.module}.{alias.name}"
+                    imported = inner if inner in modules else node.module
+                    yield Import(importer, imported, node.lineno, late)
+
+
+MODULES = read_modules()
+IMPORTS = list(read_imports(MODULES))
+LEVELS = {
+    qualified(name): -depth
+    for depth, layer in enumerate(LAYERS.strip().splitlines())
+    for name in layer.split()
+}
+
+
+def test_every_module_has_its_layer() -> None:
+    """The layers name every module of the package and nothing else."""
+    assert set(LEVELS) == set(MODULES)
+
+
+def test_imports_point_down() -> None:
+    """No module imports from a layer above its own, not even for its type annotations."""
+    assert not [
+        f"{each.importer} imports {each.imported} in line {each.line}"
+        for each in IMPORTS
+        if each.imported in LEVELS and LEVELS[each.imported] > LEVELS[each.importer]
+    ]
+
+
+def test_imports_form_no_circle() -> None:
+    """There is an order in which each module needs only those read before it."""
+    below: dict[str, set[str]] = {}
+    for each in IMPORTS:
+        if each.imported in MODULES:
+            below.setdefault(each.importer, set()).add(each.imported)
+    TopologicalSorter(below).prepare()  # a CycleError names the circle
+
+
+def test_imports_stand_at_the_top() -> None:
+    """An import inside a function is on the list, with its reason."""
+    late = {(each.importer, each.imported) for each in IMPORTS if each.late}
+    assert late == {(qualified(importer), imported) for importer, imported in LATE_IMPORTS}
