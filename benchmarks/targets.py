@@ -1,0 +1,101 @@
+"""What steplog promises of its speed and size: bounds on medians of what the benchmarks measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import median
+from typing import NamedTuple
+
+from peers import STEPLOG
+
+Results = dict[str, dict[str, list[float]]]  # "what, unit" -> peer -> one value per round
+
+
+class Target(NamedTuple):
+    """One promise.
+
+    Attributes:
+        name: what is promised.
+        sign: ``≤`` or ``≥``, between the value and the bound.
+        bound: in `unit`.
+        unit: of the bound and of the value.
+        value: takes it from the results; a KeyError says that it was not measured.
+
+    """
+
+    name: str
+    sign: str
+    bound: float
+    unit: str
+    value: Callable[[Results], float]
+
+    def verdict(self, results: Results) -> tuple[float | None, str]:
+        """Return the value, and whether it reaches the bound."""
+        try:
+            value = self.value(results)
+        except KeyError:
+            return None, "not measured"
+        reached = value <= self.bound if self.sign == "≤" else value >= self.bound
+        return value, "reached" if reached else "**not reached**"
+
+
+def ours(measure: str) -> Callable[[Results], float]:
+    """Return what takes steplog's median of a measure."""
+    return lambda results: median(results[measure][STEPLOG])
+
+
+def over(measure: str, peer: str) -> Callable[[Results], float]:
+    """Return what takes a peer's median as a multiple of steplog's."""
+    return lambda results: median(results[measure][peer]) / median(results[measure][STEPLOG])
+
+
+def over_least(measure: str) -> Callable[[Results], float]:
+    """Return what takes the least median of all peers as a multiple of steplog's."""
+
+    def value(results: Results) -> float:
+        costs = {peer: median(values) for peer, values in results[measure].items()}
+        own = costs.pop(STEPLOG)
+        if not costs:
+            raise KeyError(f"{measure} of a peer")
+        return min(costs.values()) / own
+
+    return value
+
+
+# Peers are compared by single calls: in a loop at full speed those with a writing thread look
+# several times slower than they are in a training that does something between the calls.
+CALL = "log call p50, µs"
+SLOWNESS = "end to end, µs a point"
+HISTORY = "read a series, ms per 1 M points"
+CHART = "chart of 100 M points"
+
+TARGETS = (
+    Target("log_metric / empty function", "≤", 11, "×", ours("log call / empty function, ×")),
+    Target("log_metric, p99.9 / median", "≤", 20, "×", ours("log call p99.9 / p50, ×")),
+    Target("log call of the fastest peer / steplog", "≥", 10, "×", over_least(CALL)),
+    Target("log call of MLflow / steplog", "≥", 3000, "×", over(CALL, "mlflow_sync")),
+    Target("bound.log / empty function", "≤", 7, "×", ours("bound.log / empty function, ×")),
+    Target("log_metrics of 100 keys", "≤", 0.45, "µs", ours("log_metrics of 100 keys, µs a key")),
+    Target("end to end, one process", "≤", 1, "µs a point", ours(SLOWNESS)),
+    Target("end to end, MLflow / steplog", "≥", 5000, "×", over(SLOWNESS, "mlflow_sync")),
+    Target("read 1 M points to numpy", "≤", 60, "ms", ours("read 1 M points, ms")),
+    Target("read 1 M points / numpy.load", "≤", 20, "×", ours("read / numpy.load, ×")),
+    Target("read a series, MLflow / steplog", "≥", 500, "×", over(HISTORY, "mlflow_sync")),
+    Target(CHART, "≤", 1, "s", ours(f"{CHART}, s")),
+    Target(f"{CHART}, memory", "≤", 200, "MB", ours(f"{CHART}: peak memory, MB")),
+    Target(
+        "size, noisy-float32-loss", "≤", 4.5, "B", ours("size of noisy-float32-loss, B a point")
+    ),
+    Target("size, float64-noise", "≤", 9, "B", ours("size of float64-noise, B a point")),
+    Target(
+        "journals after a clean end", "≤", 0, "files", ours("journals after a clean end, files")
+    ),
+    *(
+        Target(f"cost flat over {axis}", "≤", 20, "%", ours(f"flat over {axis}: most change, %"))
+        for axis in ("points", "series", "processes")
+    ),
+    Target("memory added to the process", "≤", 55, "MB", ours("memory added to the process, MB")),
+    Target("import", "≤", 60, "ms", ours("import, ms")),
+    Target("first run, empty directory", "≤", 250, "ms", ours("first run, empty directory, ms")),
+    Target("last call to process gone", "≤", 300, "ms", ours("last call to process gone, ms")),
+)
