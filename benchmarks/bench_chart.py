@@ -12,13 +12,13 @@ import subprocess
 import sys
 from argparse import Namespace
 
+import harness
 import numpy as np
+
 from steplog.operations import SeriesKey
 from steplog.points import POINT
 from steplog.stores import open_store
 from steplog.stores.base import START, Batch, Position
-
-import harness
 
 RUN_ID, JOURNAL_ID, WRITER_ID = "1" * 32, "2" * 32, "3" * 32
 BATCH = 1_000_000

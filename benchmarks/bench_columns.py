@@ -7,10 +7,10 @@ from argparse import Namespace
 from collections.abc import Callable
 from statistics import median
 
-import numpy as np
-import steplog
-
 import harness
+import numpy as np
+
+import steplog
 
 POINTS = 1_000_000
 COLUMNS = ("step", "timestamp", "value")

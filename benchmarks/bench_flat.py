@@ -16,10 +16,10 @@ from multiprocessing.synchronize import Barrier
 from statistics import median
 from time import perf_counter_ns, thread_time_ns
 
-import steplog
-
 import harness
 from timing import Loop, alternate, empty_like, loop
+
+import steplog
 
 SECONDS = 0.5
 PATIENCE_SECONDS = 60  # for all processes to have started

@@ -7,10 +7,10 @@ from argparse import Namespace
 from collections.abc import Callable
 from time import perf_counter_ns
 
-import steplog
-
 import harness
 from timing import Loop, alternate, empty_like
+
+import steplog
 
 KEYS = 100
 

@@ -24,7 +24,10 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,11 +54,11 @@ class Noted:
         # One store of eight bytes each, so that a kill cannot leave half a number.
         self.calls = memoryview(self._shared).cast("q")
 
-    def begin(self) -> str:
+    def begin(self) -> steplog.ActiveRun:
         """Start a run in the child; the parent knows it from now on."""
-        run_id = steplog.start_run().info.run_id
-        self._shared[-32:] = run_id.encode()
-        return run_id
+        run = steplog.start_run()
+        self._shared[-32:] = run.info.run_id.encode()
+        return run
 
     def run_id(self) -> str:
         """Return the child's run; empty when the kill came before it had one."""
@@ -74,10 +77,10 @@ def one_loop(noted: Noted) -> None:
 
 def threads(noted: Noted) -> None:
     """Log from four threads to one run, one of them through a bound logger."""
-    noted.begin()
+    run = noted.begin()
     for worker in range(1, 4):
         threading.Thread(target=_log, args=(noted, worker), daemon=True).start()
-    bound = steplog.active_run().metric("worker-0")  # type: ignore[union-attr]
+    bound = run.metric("worker-0")
     for step in _endless():
         bound.log(0.5 * step, step)
         noted.calls[0] = step + 1
@@ -110,12 +113,11 @@ def appending(noted: Noted) -> None:
 
 def short_runs(noted: Noted) -> None:
     """Log to one run after the other in the same process: each is sealed when it ends."""
-    noted.begin()
-    first = steplog.active_run()
+    run = noted.begin()
     for step in _endless():
         with steplog.start_run(nested=True):
             steplog.log_metric("nested", step)
-        first.client.log_metric(first.info.run_id, "worker-0", 0.5 * step, step=step)  # type: ignore[union-attr]
+        run.client.log_metric(run.info.run_id, "worker-0", 0.5 * step, step=step)
         noted.calls[0] = step + 1
 
 
@@ -247,7 +249,7 @@ def in_a_fresh_process(task: Callable[[], Found]) -> Found:
             os.write(writing, repr(tuple(task())).encode())
             os._exit(0)
         finally:
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+            traceback.print_exc()
             os._exit(1)
     os.close(writing)
     with os.fdopen(reading) as pipe:
@@ -298,16 +300,15 @@ def many_writers(processes: int, points: int) -> Found:
     directory = tempfile.mkdtemp(prefix="steplog-many-")
     steplog.set_tracking_uri(directory)
     noted = Noted()
-    run_id = ""
 
     def begin() -> Found:
-        steplog.log_metric("begun", 1, run_id=noted.begin())
+        noted.begin().metric("begun").log(1)
         return Found()
 
     in_a_fresh_process(begin)
     run_id = noted.run_id()
-    reader = _fork(lambda: _poll(run_id))
-    writers = [_fork(lambda w=w: _write(run_id, w, points)) for w in range(processes)]  # type: ignore[misc]
+    reader = _fork(partial(_poll, run_id))
+    writers = [_fork(partial(_write, run_id, worker, points)) for worker in range(processes)]
     failed = sum(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0 for pid in writers)
     os.kill(reader, signal.SIGTERM)
     failed += os.waitstatus_to_exitcode(os.waitpid(reader, 0)[1]) != -signal.SIGTERM
@@ -339,7 +340,7 @@ def _fork(task: Callable[[], None]) -> int:
         task()
         status = 0
     except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        traceback.print_exc()
     finally:
         os._exit(status)
 
@@ -387,6 +388,8 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=20_000, help="that each of them logs")
     arguments = parser.parse_args()
     seed = random.SystemRandom().randrange(1 << 32) if arguments.seed is None else arguments.seed
+    for module in ("steplog.ingest", "steplog.stores.sqlite"):
+        import_module(module)  # once, so that no child need load it
     begin = time.monotonic()
     rows: dict[str, Found] = {}
     if arguments.processes:

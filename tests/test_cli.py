@@ -269,6 +269,15 @@ def test_status_tells_that_all_is_well(recorded: str) -> None:
     assert "No operation was refused." in text("status")
 
 
+def test_status_tells_of_a_damaged_catalog(recorded: str, tmp_path: Path) -> None:
+    """Where the catalog cannot be read, status says so and still lists the journals."""
+    (catalog,) = tmp_path.rglob("catalog.db")
+    catalog.write_bytes(b"not a database, but long enough for a header " * 100)
+    result = CliRunner().invoke(main, ["status"])
+    assert result.exit_code == 1
+    assert "damaged" in result.stdout or "not a catalog" in result.stdout
+
+
 def test_status_tells_of_refused_operations(recorded: str) -> None:
     """An operation that the catalog refused is shown with its run and the reason."""
     with steplog.start_run() as started:

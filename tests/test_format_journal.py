@@ -15,7 +15,7 @@ FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("format-*"))
 
 # --- An independent reader: nothing of steplog, only docs/formats/journal.md ----------------------
 def read_journal(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]], list[tuple[Any, ...]]]:
-    """Return the header, the operations, and the points as (series, step, ms, bits of the value)."""
+    """Return the header, the operations, and the points: (series, step, ms, bits of the value)."""
     data = path.read_bytes()
     assert data[:8] == b"steplog\0", "not a journal"
     version, liveness, journal, writer, pid, rank, created, heartbeat, dropped, held, state = (

@@ -22,6 +22,7 @@ from steplog.journal import (
     record,
     save,
 )
+from steplog.journals import live_writers, states
 from steplog.operations import CreateRun, SeriesKey
 from steplog.stores import open_store
 from steplog.stores.base import Store
@@ -164,12 +165,25 @@ def test_the_state_of_journals_can_be_seen(tmp_path: Path) -> None:
     log(mapped, range(3))
     mapped.stamp(1, 2, "disk full")
     ingestor = Ingestor(MemoryStore(), str(tmp_path))
-    (state,) = ingestor.states()
+    (state,) = states(str(tmp_path), ingestor.position)
     assert (state.live, state.pending_points, state.held_points) == (True, 3, 2)
     assert (state.dropped_points, state.fault) == (1, "disk full")
     ingestor.ingest()
-    (state,) = ingestor.states()
+    (state,) = states(str(tmp_path), ingestor.position)
     assert state.pending_points == 0
-    assert ingestor.live_writers() == {"d" * 32}
+    assert live_writers(str(tmp_path)) == {"d" * 32}
     mapped.close()
-    assert ingestor.live_writers() == frozenset()
+    assert live_writers(str(tmp_path)) == frozenset()
+
+
+def test_journals_can_be_seen_without_a_store(tmp_path: Path) -> None:
+    """Journals that are too new, damaged or without a store to ask are shown, and say why."""
+    mapped = begin(tmp_path)
+    header = new_header("d" * 32, LOCKED, durable=False)
+    save(str(tmp_path), header._replace(format=journal.FORMAT + 1), OPENING)
+    (tmp_path / "aside.damaged").touch()
+    live, newer, aside = states(str(tmp_path))
+    assert (live.live, live.pending_points) == (True, None)
+    assert "Upgrade" in newer.fault
+    assert "damaged" in aside.fault
+    mapped.close()

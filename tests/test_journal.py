@@ -36,6 +36,7 @@ from steplog.journal import (
 )
 from steplog.journal_reader import JournalReader, Stretch
 from steplog.operations import DeleteTag, SeriesKey
+from steplog.points import POINT as SLOTS
 from steplog.stores.base import START, Position
 
 RUN = "a" * 32
@@ -75,7 +76,7 @@ def read_all(path: str | Path, *, final: bool = True, start: Position = START) -
     return Stretch(
         position,
         [operation for stretch in stretches for operation in stretch.operations],
-        np.concatenate([s.points for s in stretches]) if stretches else np.empty(0),
+        np.concatenate([np.empty(0, SLOTS), *(stretch.points for stretch in stretches)]),
         {number: key for stretch in stretches for number, key in stretch.series.items()},
         [sentence for stretch in stretches for sentence in stretch.damaged],
     )
@@ -162,6 +163,7 @@ def test_a_late_record_in_a_hole_is_read_whole(tmp_path: Path) -> None:
     mapped = MappedJournal(str(tmp_path), header())
     slots = record(OPERATION, operations.encode(DeleteTag(RUN, "y" * 90)))
     offset = mapped.append(slots)
+    assert offset is not None
     mapped.append(DEFINITION)
     head = bytes(mapped.head[0][offset : offset + SLOT])
     mapped.head[0][offset : offset + SLOT] = bytes(SLOT)

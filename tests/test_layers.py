@@ -26,9 +26,10 @@ LAYERS = """
     recorder
     background
     writer ingest
+    journals
     journal_reader stores
     stores.sqlite stores.memory
-    stores.tail stores.sealing stores.pieces stores.checking
+    stores.tail stores.sealing stores.pieces stores.checking stores.chunks
     stores.catalog
     stores.database
     stores.base
@@ -36,7 +37,7 @@ LAYERS = """
     filesystem summary
     points operations entities rules
     settings
-    exceptions
+    exceptions forks
 """
 
 # An import inside a function hides what a module depends on. Each of these has its reason.
@@ -45,6 +46,8 @@ _DATABASE = "brings numpy and SQLite; with STEPLOG_INGEST=off a process loads ne
 _TEXT = "brings rich, which --json and --help do not wait for"
 LATE_IMPORTS = {
     ("backend", "steplog.ingest"): _DATABASE,
+    ("backend", "urllib.parse"): "5 ms that a plain path need not wait for",
+    ("backend", "steplog.journals"): _NUMPY,
     ("backend", "steplog.stores"): _DATABASE,
     ("background", "steplog.ingest"): _DATABASE,
     ("background", "steplog.stores"): _DATABASE,
@@ -54,6 +57,7 @@ LATE_IMPORTS = {
     ("cli", "steplog.reading"): _NUMPY,
     ("cli", "steplog.terminal"): _TEXT,
     ("client", "steplog.reading"): _NUMPY,
+    ("journal", "socket"): "8 ms that only Windows needs",
     ("reading", "pandas"): "is an extra",
     ("rules", "hashlib"): "loads OpenSSL, only to name a new experiment",
     ("stores", "steplog.stores.sqlite"): "brings SQLite, which the store in memory does without",

@@ -9,20 +9,23 @@ What is not here: which URI is in force is a setting; what is read and written i
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from steplog import settings
-from steplog.exceptions import invalid
+from steplog.exceptions import MlflowException, invalid
+from steplog.forks import undisturbed
 from steplog.recorder import Recorder
 
 if TYPE_CHECKING:
-    from steplog.ingest import Ingestor, IngestReport, JournalState
-    from steplog.stores.base import RunRecord, Store
+    from steplog.ingest import Ingestor, IngestReport
+    from steplog.journals import JournalState
+    from steplog.stores.base import Position, RunRecord, Store
 
 DEFAULT_DIRECTORY = "steplog-store"
+_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*")
 _backends: dict[str, Backend] = {}
 
 
@@ -74,14 +77,26 @@ class Backend:
             return self._open().ingest(progress=progress)
 
     def journals_state(self) -> list[JournalState]:
-        """Look at every journal without changing anything."""
+        """Look at every journal; where the store cannot be opened, without what is pending.
+
+        This changes nothing.
+        """
+        with undisturbed:
+            from steplog import journals
+
         with self._lock:
-            return self._open().states()
+            try:
+                position: Callable[[str], Position] | None = self._open().position
+            except MlflowException:
+                position = None
+            return journals.states(self.journals, position)
 
     def live_writers(self) -> frozenset[str]:
         """Return the ids of the writers that are alive, this process's among them."""
-        with self._lock:
-            return self._open().live_writers()
+        with undisturbed:
+            from steplog import journals
+
+        return journals.live_writers(self.journals)
 
     def ingests(self) -> bool:
         """Tell whether this process moves what it logs into the store itself."""
@@ -94,16 +109,12 @@ class Backend:
         if self._ingestor is None:
             # numpy and sqlite3 come with these; a process that only logs loads them later, in the
             # background, and one that must not ingest never does.
-            from steplog.ingest import Ingestor
-            from steplog.stores import open_store
+            with undisturbed:
+                from steplog.ingest import Ingestor
+                from steplog.stores import open_store
 
             self._ingestor = Ingestor(open_store(self.directory), self.journals)
         return self._ingestor
-
-    def _after_fork(self) -> None:
-        _abandoned.append(self._ingestor)
-        self._reset()
-
 
 def backend(uri: str | None = None) -> Backend:
     """Return the backend of a tracking URI; None for the one in force. One per directory.
@@ -127,7 +138,7 @@ def tracking_uri() -> str:
     if uri:
         return uri
     uri = settings.get("MLFLOW_TRACKING_URI")
-    if uri and urlsplit(uri).scheme == "steplog":
+    if uri and uri.lower().startswith("steplog:"):
         return uri
     return os.path.abspath(DEFAULT_DIRECTORY)
 
@@ -142,15 +153,17 @@ def resolve(uri: str) -> str:
         MlflowException: INVALID_PARAMETER_VALUE for anything else.
 
     """
-    parts = urlsplit(uri)
-    if parts.scheme in ("file", "steplog"):
-        return os.path.abspath(unquote(parts.path))
-    if len(parts.scheme) > 1:  # a single letter is a drive of Windows
-        raise invalid(
-            f"Cannot use the tracking URI '{uri}': steplog stores in a directory, given as a path, "
-            "as file:///path or as steplog:///path."
-        )
-    return os.path.abspath(uri)
+    scheme, colon, path = uri.partition(":")
+    if not colon or len(scheme) == 1 or not _SCHEME.fullmatch(scheme):  # a drive of Windows
+        return os.path.abspath(uri)
+    if scheme.lower() in ("file", "steplog"):
+        from urllib.parse import unquote  # 5 ms that a plain path need not wait for
+
+        return os.path.abspath(unquote(path.removeprefix("//")))
+    raise invalid(
+        f"Cannot use the tracking URI '{uri}': steplog stores in a directory, given as a path, "
+        "as file:///path or as steplog:///path."
+    )
 
 
 def shown_status(record: RunRecord, live: frozenset[str]) -> str:
@@ -159,12 +172,9 @@ def shown_status(record: RunRecord, live: frozenset[str]) -> str:
     return "LOST" if status == "RUNNING" and record.writers.isdisjoint(live) else status
 
 
-_abandoned: list[object] = []
-
-
 def _after_fork_in_child() -> None:
     for found in _backends.values():
-        found._after_fork()
+        found._reset()
 
 
 if hasattr(os, "register_at_fork"):

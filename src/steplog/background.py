@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from steplog import filesystem, settings
 from steplog.exceptions import MlflowException, warn
+from steplog.forks import undisturbed
 
 if TYPE_CHECKING:
     from steplog.fold import Refusal
@@ -118,6 +119,8 @@ class Background:
         try:
             self._writer.look_after()
             self._paths.update(journal.path for journal in self._writer.files())
+            while self._writer.saved:
+                self._paths.add(self._writer.saved.pop())
             self._writer.release_retired(at_once=request.last)
             complete = ingests(self._directory)
             if complete:
@@ -146,8 +149,9 @@ class Background:
     def _open(self) -> Ingestor:
         # numpy and sqlite3 are loaded here and not above: not before the training has begun, and
         # never in a process that only writes its journal.
-        from steplog.ingest import Ingestor
-        from steplog.stores import open_store
+        with undisturbed:
+            from steplog.ingest import Ingestor
+            from steplog.stores import open_store
 
         store = open_store(self._directory, timeout=BUSY_SECONDS)
         self._ingestor = Ingestor(store, self._writer.directory)

@@ -224,20 +224,21 @@ def status() -> Report:
     of a process that cannot write its journal now; dropped ones are lost. A journal whose process
     is gone is orphaned, until `steplog ingest`, or anything that reads, takes it into the store.
 
-    This command only looks.
+    The exit code is 1 where the store cannot be opened. This command only looks.
     """
     from steplog import pages
 
     chosen = _backend()
     journals = chosen.journals_state()
-    with closing(open_store(chosen.directory)) as store:
-        refused = store.refusals()
+    fault, refused = _refusals(chosen.directory)
     document: dict[str, object] = {
         "store": chosen.directory,
+        "fault": fault,
         "journals": journals,
         "refused": _refused_documents(refused),
     }
-    return Report(document, partial(pages.status_page, chosen.directory, journals, refused))
+    page = partial(pages.status_page, chosen.directory, fault, journals, refused)
+    return Report(document, page, healthy=not fault)
 
 
 @_command
@@ -322,6 +323,15 @@ def _backend() -> Backend:
     return chosen
 
 
+def _refusals(directory: str) -> tuple[str, list[Refused]]:
+    """Return what is wrong with the store, if anything, and else the operations it refused."""
+    try:
+        with closing(open_store(directory)) as store:
+            return "", store.refusals()
+    except MlflowException as error:
+        return error.message, []
+
+
 def _up_to_date(chosen: Backend) -> Store:
     """Return the store with everything that was logged until now."""
     _ingest(chosen)  # as `Backend.store` does, but with a bar
@@ -330,7 +340,7 @@ def _up_to_date(chosen: Backend) -> Store:
 
 def _ingest(chosen: Backend) -> IngestReport:
     def pending() -> int:
-        return sum(journal.pending_points for journal in chosen.journals_state())
+        return sum(journal.pending_points or 0 for journal in chosen.journals_state())
 
     with _progress("Ingesting", pending) as advance:
         return chosen.ingest(progress=advance)

@@ -14,9 +14,8 @@ What is not here: which run is meant (`steplog.runs`), and everything that names
 from __future__ import annotations
 
 from operator import attrgetter
-from pathlib import Path
 from time import time_ns
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from steplog import backend, context, rules, runs, settings
 from steplog.client import PARENT_RUN_ID, RUN_NAME, Client, now_ms
@@ -26,6 +25,9 @@ from steplog.fold import DEFAULT_EXPERIMENT_ID
 from steplog.journal import CLOCK, pack_point, release
 from steplog.pending import LOGGED, RunOperations, report_refusals
 from steplog.runs import ActiveRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NOTE = "mlflow.note.content"
 

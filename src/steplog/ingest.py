@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import NamedTuple
 
+from steplog import journals
 from steplog.exceptions import FormatTooNew, JournalDamaged, warn
-from steplog.journal import SUFFIX
+from steplog.journal import PAGE, SUFFIX
 from steplog.journal_reader import JournalReader, Stretch
 from steplog.stores.base import START, Batch, Position, Refused, Store
 
-DAMAGED_SUFFIX = ".damaged"
-_TORN_SECONDS = 60.0
+_COURTESIES, _COURTESY_SECONDS = 50, 0.02
+_MOST_OPEN = 200
+"""Journals that are kept open from one time to the next, for a process may not open many files."""
 
 
 class IngestReport:
@@ -42,39 +43,6 @@ class IngestReport:
         self.refused: list[Refused] = []
         self.removed: set[str] = set()
         self.damaged: list[str] = []
-
-
-class JournalState(NamedTuple):
-    """One journal as `steplog status` shows it.
-
-    Attributes:
-        path: the file.
-        journal_id: 32 hex digits.
-        writer_id: 32 hex digits; the process.
-        host: where it runs, or ran.
-        pid: its process id there.
-        created_ms: when the journal was begun, ms since the epoch.
-        heartbeat_ms: when its writer last looked after it, ms since the epoch.
-        live: True while its writer lives.
-        pending_points: points that no store has yet.
-        held_points: points that its writer keeps in memory, for want of disk.
-        dropped_points: points that its writer could not keep.
-        fault: what is wrong just now; empty when nothing is.
-
-    """
-
-    path: str
-    journal_id: str
-    writer_id: str
-    host: str
-    pid: int
-    created_ms: int
-    heartbeat_ms: int
-    live: bool
-    pending_points: int
-    held_points: int
-    dropped_points: int
-    fault: str
 
 
 class Ingestor:
@@ -106,58 +74,29 @@ class Ingestor:
 
         """
         report = IngestReport()
-        for path in self.journals() if paths is None else paths:
+        self._close_gone()
+        for path in journals.paths(self.directory) if paths is None else paths:
             reader = self._open(path, report)
             if reader is not None:
                 self._ingest(reader, report, progress)
+            if len(self._readers) > _MOST_OPEN and path in self._readers:
+                self._readers.pop(path).close()
         return report
 
     def ingest_orphans(self) -> IngestReport:
         """Ingest and remove the journals of writers that are gone, whoever they were."""
-        return self.ingest([reader.path for reader in self._all() if not reader.alive()])
+        orphans = [r.path for r in journals.readers(self.directory) if not r.alive()]
+        return self.ingest(orphans)
 
-    def journals(self) -> list[str]:
-        """Return the paths of all journals."""
-        with suppress(FileNotFoundError), os.scandir(self.directory) as entries:
-            return sorted(entry.path for entry in entries if entry.name.endswith(SUFFIX))
-        return []
+    def position(self, journal_id: str) -> Position:
+        """Return up to where the store has a journal."""
+        return self.store.positions([journal_id]).get(journal_id, START)
 
-    def states(self) -> list[JournalState]:
-        """Look at every journal without changing anything."""
-        return [self._state(reader) for reader in self._all()]
-
-    def _state(self, reader: JournalReader) -> JournalState:
-        header = reader.read_header()
-        pending = reader.pending(self._stored_position(header.journal_id))
-        return JournalState(
-            path=reader.path,
-            journal_id=header.journal_id,
-            writer_id=header.writer_id,
-            host=header.host,
-            pid=header.pid,
-            created_ms=header.created_ms,
-            heartbeat_ms=header.heartbeat_ms,
-            live=reader.alive(),
-            pending_points=pending,
-            held_points=header.held,
-            dropped_points=header.dropped,
-            fault=header.fault,
-        )
-
-    def live_writers(self) -> frozenset[str]:
-        """Return the ids of the writers that are alive."""
-        return frozenset(reader.header.writer_id for reader in self._all() if reader.alive())
+    def _close_gone(self) -> None:
+        for path in [path for path in self._readers if not os.path.exists(path)]:
+            self._readers.pop(path).close()
 
     # -- one journal ------------------------------------------------------------------------------
-
-    def _all(self) -> Iterator[JournalReader]:
-        paths = self.journals()
-        for gone in self._readers.keys() - paths:
-            self._readers.pop(gone).close()
-        for path in paths:
-            reader = self._open(path, IngestReport())
-            if reader is not None:
-                yield reader
 
     def _open(self, path: str, report: IngestReport) -> JournalReader | None:
         """Return the journal's reader, kept from the last time; None where there is no journal."""
@@ -167,9 +106,8 @@ class Ingestor:
             except FileNotFoundError:
                 return None  # somebody else ingested it to its end
             except JournalDamaged as error:
-                # It is just being made; or its maker died before anything was logged to it.
-                if time.time() - _modified(path) > _TORN_SECONDS:
-                    report.damaged.append(error.message)
+                if journals.is_torn(path):
+                    _bury(path, error, report)
                 return None
             except FormatTooNew as error:
                 report.damaged.append(error.message)
@@ -183,11 +121,11 @@ class Ingestor:
         damaged = len(report.damaged)
         final = not reader.alive()  # asked before reading: what is read then is all there is
         if journal_id not in self._positions:
-            self._positions[journal_id] = self._stored_position(journal_id)
+            self._positions[journal_id] = self.position(journal_id)
         while stretch := reader.read(self._positions[journal_id], final=final):
             refused = self.store.apply(self._batch(reader, stretch))
             if refused is None:  # somebody else was faster, or the catalog is another
-                self._positions[journal_id] = self._stored_position(journal_id)
+                self._positions[journal_id] = self._position_at_rest(journal_id)
                 continue
             self._positions[journal_id] = stretch.after
             report.points += len(stretch.points)
@@ -208,8 +146,16 @@ class Ingestor:
             stretch.operations, stretch.points, stretch.series, header.durable,
         )  # fmt: skip
 
-    def _stored_position(self, journal_id: str) -> Position:
-        return self.store.positions([journal_id]).get(journal_id, START)
+    def _position_at_rest(self, journal_id: str) -> Position:
+        """Wait while somebody else gets on with a journal: two at it would both do all the work."""
+        position = self.position(journal_id)
+        for _ in range(_COURTESIES):
+            time.sleep(_COURTESY_SECONDS)
+            later = self.position(journal_id)
+            if later == position:
+                break
+            position = later
+        return position
 
     def _remove(self, reader: JournalReader, *, damaged: bool) -> None:
         """Remove a journal whose points are all in the store; keep one that was damaged, aside."""
@@ -218,14 +164,19 @@ class Ingestor:
         reader.close()
         with suppress(FileNotFoundError):  # somebody else was faster
             if damaged:
-                kept = reader.path.removesuffix(SUFFIX) + DAMAGED_SUFFIX
+                kept = reader.path.removesuffix(SUFFIX) + journals.DAMAGED_SUFFIX
                 os.replace(reader.path, kept)
                 warn(f"A journal was damaged. What could be read is stored; it is kept as {kept}.")
             else:
                 os.unlink(reader.path)
 
 
-def _modified(path: str) -> float:
-    with suppress(OSError):
-        return os.stat(path).st_mtime
-    return time.time()
+def _bury(path: str, error: JournalDamaged, report: IngestReport) -> None:
+    """Remove a file whose maker died before it wrote a header; nobody ever logged to it."""
+    with suppress(FileNotFoundError):
+        with open(path, "rb") as file:
+            empty = not any(file.read(PAGE))
+        if empty:
+            os.unlink(path)
+        else:
+            report.damaged.append(error.message)

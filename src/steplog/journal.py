@@ -24,13 +24,13 @@ from __future__ import annotations
 
 import mmap
 import os
-import socket
 import struct
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple, Protocol
@@ -161,11 +161,28 @@ class Header(NamedTuple):
 
 def new_header(writer_id: str, liveness: int, *, durable: bool, rank: int = -1) -> Header:
     """Return the header of a journal that this process begins now."""
-    now = time.time_ns() // 1_000_000
+    now = time.time_ns()
+    # Ids sort by time, so that the journals of a process are ingested in their order: points that
+    # arrive in the order of their steps need no sorting later.
+    journal_id = f"{now:016x}{os.urandom(8).hex()}"
+    now_ms = now // 1_000_000
     return Header(
-        FORMAT, liveness, os.urandom(16).hex(), writer_id, os.getpid(), rank,
-        now, now, 0, 0, OPEN, durable, boot_id(), hostname(), "",
-    )  # fmt: skip
+        FORMAT,
+        liveness,
+        journal_id,
+        writer_id,
+        os.getpid(),
+        rank,
+        now_ms,
+        now_ms,
+        0,
+        0,
+        OPEN,
+        durable,
+        boot_id(),
+        hostname(),
+        "",
+    )
 
 
 @lru_cache(maxsize=1)
@@ -180,7 +197,11 @@ def boot_id() -> str:
 
 def hostname() -> str:
     """Return the name of this host."""
-    return socket.gethostname() if sys.platform == "win32" else os.uname().nodename
+    if sys.platform == "win32":
+        import socket  # elsewhere it would cost an import of 8 ms for nothing
+
+        return socket.gethostname()
+    return os.uname().nodename
 
 
 def record(kind: int, payload: bytes, number: int = 0) -> bytes:
@@ -317,8 +338,9 @@ class _File:
 
     def _begin(self) -> None:
         """Take the lock, then write the header: a file without one is not there yet for readers."""
-        if self.header.liveness == LOCKED:
-            filesystem.try_lock(self.fd)
+        if self.header.liveness == LOCKED and not filesystem.try_lock(self.fd):
+            # Without locks it would look like an orphan, and be removed while it is written.
+            self.header = self.header._replace(liveness=HEARTBEAT)
         filesystem.write_at(self.fd, self.header.pack(), 0)
         if self.header.durable:
             os.fsync(self.fd)
@@ -345,7 +367,7 @@ class _File:
         """Tell whether somebody deleted the file, or put another in its place."""
         try:
             return not os.path.samestat(os.fstat(self.fd), os.stat(self.path))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return True
 
     def image(self) -> bytes:
@@ -354,8 +376,10 @@ class _File:
 
     def end(self, dropped: int, held: int, fault: str) -> None:
         """Say in the header that the journal is complete, and close it."""
-        self.stamp(dropped, held, fault, CLOSED)
-        self.close()
+        try:
+            self.stamp(dropped, held, fault, CLOSED)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close the file, and with it give up the lock: from now on the journal is an orphan.
@@ -400,7 +424,8 @@ class MappedJournal(_Slots, _File):
             self._begin()
             _Slots.__init__(self, self.journal_id, mmap.mmap(self.fd, capacity), end)
         except BaseException:
-            _File.discard(self)
+            _File.close(self)  # not `discard`, which would look for the mapping
+            os.unlink(self.path)
             raise
 
     def extend(self) -> bool:
@@ -422,7 +447,7 @@ class MappedJournal(_Slots, _File):
             self._buffer.madvise(mmap.MADV_DONTNEED)
 
     def close(self) -> None:
-        """Unmap and close. A thread that still holds a slot gets a ValueError and logs again."""
+        """Unmap and close. A thread that still holds a slot gets an error and logs again."""
         self._buffer.close()
         super().close()
 
@@ -469,7 +494,8 @@ class AppendedJournal(_File):
         self._end = 0
 
     def unwritten(self) -> int:
-        return 0  # `end` waits for who is writing; what failed was never acknowledged
+        with self._writing:  # who is writing ends first; what failed was never acknowledged
+            return 0
 
     def end(self, dropped: int, held: int, fault: str) -> None:
         """Wait for who is writing, then say that the journal is complete, and close it."""
@@ -498,18 +524,20 @@ class MemoryJournal(_Slots):
     def discard(self) -> None:
         """Nothing to give back."""
 
-    def save(self, directory: str) -> None:
-        """Write everything into a journal file of its own, which is an orphan at once.
+    def save(self, directory: str) -> str:
+        """Write everything into a journal file of its own, an orphan at once; return its path.
 
         Raises:
             OSError: the disk still refuses; nothing was left behind.
 
         """
-        save(directory, self.header, bytes(self._buffer[PAGE:]))
+        return save(directory, self.header, bytes(self._buffer[PAGE:]))
 
 
-def save(directory: str, header: Header, slots: bytes) -> None:
-    """Write a whole journal at once. Its header comes last: a torn one is no journal at all.
+def save(directory: str, header: Header, slots: bytes) -> str:
+    """Write a whole journal at once and return its path.
+
+    Its header comes last: a torn one is no journal at all.
 
     Raises:
         OSError: the disk refuses; nothing is left behind.
@@ -525,11 +553,13 @@ def save(directory: str, header: Header, slots: bytes) -> None:
         file.discard()
         raise
     file.close()
+    return file.path
 
 
 def release(buffer: Buffer, offset: int) -> None:
     """Turn a claimed slot into one that says nothing, because its point could not be written."""
-    buffer[offset : offset + SLOT] = _SKIPPED
+    with suppress(ValueError):  # the journal has been closed meanwhile: nobody looks at the slot
+        buffer[offset : offset + SLOT] = _SKIPPED
 
 
 def _store(buffer: Buffer, offset: int, slots: bytes) -> None:

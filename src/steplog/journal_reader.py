@@ -38,10 +38,10 @@ from steplog.journal import (
 )
 from steplog.operations import Operation, SeriesKey
 from steplog.points import POINT as SLOTS
-from steplog.stores.base import START, Position
+from steplog.stores.base import Position
 
-STRETCH = 1 << 15
-"""Slots that are read at once: one MiB, which the processor's caches still hold."""
+STRETCH = 1 << 16
+"""Slots that are read at once: two MiB, which the processor's caches still hold."""
 LOST_SECONDS = 60.0
 """A heartbeat older than this, where no lock tells, means that the writer is gone."""
 
@@ -222,6 +222,12 @@ class JournalReader:
         clock = points["kind"] == CLOCK
         points["timestamp"][clock] //= 1_000_000
         known = np.isin(points["series"], list(self._series))
+        if not known.all():
+            # A definition that was still a hole when it was passed has been written since: this
+            # point was logged after it, perhaps even while this stretch was being read.
+            self._learned = PAGE
+            self._learn(os.fstat(self._fd).st_size)
+            known = np.isin(points["series"], list(self._series))
         if not known.all():
             lost = int((~known).sum())
             found.damaged.append(f"{self.path}: {lost} points of a series that is not defined")

@@ -29,7 +29,8 @@ from steplog.terminal import (
 )
 
 if TYPE_CHECKING:
-    from steplog.ingest import IngestReport, JournalState
+    from steplog.ingest import IngestReport
+    from steplog.journals import JournalState
 
 Row: TypeAlias = "list[str | Cell]"
 
@@ -200,13 +201,19 @@ def series_page(
 
 
 def status_page(
-    directory: str, journals: Sequence[JournalState], refused: Sequence[Refused], screen: Screen
+    directory: str,
+    fault: str,
+    journals: Sequence[JournalState],
+    refused: Sequence[Refused],
+    screen: Screen,
 ) -> Iterator[str]:
     """List journals, what is wrong with them, and what was refused."""
     yield f"Store {printable(directory, screen)}"
     yield ""
+    if fault:
+        yield click.style(printable(fault, screen), fg="red")
     if not journals:
-        yield "No journals: all that was logged is in the store."
+        yield "No journals." if fault else "No journals: all that was logged is in the store."
     else:
         columns = [
             Column("journal"),
@@ -220,12 +227,12 @@ def status_page(
         ]
         rows: list[Row] = [
             [
-                Cell("live", "green") if each.live else Cell("orphaned", "yellow"),
+                _condition(each),
                 each.host,
                 str(each.pid),
                 _moment(each.created_ms),
-                f"{_span(_now_ms() - each.heartbeat_ms)} ago",
-                f"{each.pending_points:,}",
+                f"{_span(_now_ms() - each.heartbeat_ms)} ago" if each.writer_id else "",
+                "?" if each.pending_points is None else f"{each.pending_points:,}",
                 _alarming(each.held_points, "yellow"),
                 _alarming(each.dropped_points, "red"),
             ]
@@ -234,9 +241,18 @@ def status_page(
         yield table(columns, rows, screen)
     for each in journals:
         if each.fault:
-            yield f"Process {each.pid} on {each.host}: {printable(each.fault, screen)}"
+            who = f"Process {each.pid} on {each.host}" if each.writer_id else each.path
+            yield printable(f"{who}: {each.fault}", screen)
     yield ""
+    if fault:
+        return
     yield from _refused_lines(refused, screen)
+
+
+def _condition(journal: JournalState) -> Cell:
+    if not journal.writer_id:
+        return Cell("unreadable", "red")
+    return Cell("live", "green") if journal.live else Cell("orphaned", "yellow")
 
 
 def _refused_lines(refused: Sequence[Refused], screen: Screen) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 A caller turns (run, key, …) into a *number* once, and from then on a point is 32 bytes in a slot of
 the journal: claim the slot, fill it, done. That everyday case stands in the caller's own function
-(`steplog.metrics.log_metric`, `MetricLogger.log`), because a Python call costs as much as the slot
+(`steplog.fluent.log_metric`, `MetricLogger.log`), because a Python call costs as much as the slot
 does. The rest is here: handing out numbers and writing down what they mean, writing operations,
 and waiting for the store where a caller must.
 
@@ -27,6 +27,7 @@ from weakref import WeakSet, WeakValueDictionary
 from steplog import operations, settings
 from steplog.background import Background, ingests
 from steplog.exceptions import invalid
+from steplog.forks import undisturbed
 from steplog.journal import CLOCK, OPERATION, POINT, SERIES, SLOT, pack_point, record, release
 from steplog.operations import CreateRun, Operation, SeriesKey
 from steplog.writer import PATIENCE_SECONDS, Ticket, Writer
@@ -120,7 +121,7 @@ class Recorder:
         """
         size = points * SLOT
         if not self.writer.write(lambda journal: journal.append_points(fields, points), size):
-            self.writer.dropped += points
+            self.writer.drop(points)
 
     def operate(self, operation: Operation) -> Ticket:
         """Record an operation. It is durable when this returns; `settle` waits for the store.
@@ -141,7 +142,9 @@ class Recorder:
     def metric(self, key: SeriesKey, fallback: Callable[[object, object], None]) -> MetricLogger:
         """Return a logger for one series; it calls `fallback(value, step)` with odd arguments."""
         number = self.number(key)
-        logger = self._loggers[number] = MetricLogger(self.writer, number, fallback)
+        logger = self._loggers.get(number)  # one for all, so that none of them goes unseen
+        if logger is None:
+            logger = self._loggers[number] = MetricLogger(self.writer, number, fallback)
         return logger
 
     def forget(self, run_id: str) -> None:
@@ -247,22 +250,39 @@ class Recorder:
 
     def _after_fork(self) -> None:
         """In a forked child: the same numbers, in journals and with a thread of its own."""
-        _abandoned.append(self._background)
         self._background = None
         self._closed = False
         self.writer.after_fork()
 
 
 _recorders: WeakSet[Recorder] = WeakSet()
-_abandoned: list[object] = []
-"""What a forked child must not use, and must not let go of either: closing the parent's connection
-to SQLite there could delete the log that the parent is writing."""
+_forking: list[Recorder] = []
+
+
+def _before_fork() -> None:
+    # No other thread is just turning a page then: the child could not close a journal that it
+    # cannot find, and with it open the parent would look alive as long as the child is.
+    undisturbed.acquire()
+    for recorder in list(_recorders):
+        recorder.writer.lock.acquire()
+        _forking.append(recorder)
+
+
+def _after_fork_in_parent() -> None:
+    while _forking:
+        _forking.pop().writer.lock.release()
+    undisturbed.release()
 
 
 def _after_fork_in_child() -> None:
-    for recorder in list(_recorders):
-        recorder._after_fork()
+    while _forking:
+        _forking.pop()._after_fork()
+    undisturbed.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )

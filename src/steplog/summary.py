@@ -51,7 +51,7 @@ def summarise(columns: Columns) -> npt.NDArray[np.void]:
     """
     if not columns.step.size:
         return np.zeros(1, SUMMARY)
-    return _summarise(sort_points(columns), np.zeros(1, np.intp))
+    return summarise_stretches(sort_points(columns), np.zeros(1, np.intp))
 
 
 def summarise_groups(
@@ -61,12 +61,18 @@ def summarise_groups(
 
     Args:
         points: dtype `steplog.points.POINT`, of any series in any order. Repeated points count
-            once. What `steplog.points.arrange` returned is not arranged again.
+            once.
 
     """
-    arranged = arrange(points)
-    numbers, starts = series_starts(arranged)
-    return numbers, _summarise(Columns.of(arranged), starts)
+    return summarise_arranged(arrange(points))
+
+
+def summarise_arranged(
+    points: npt.NDArray[np.void],
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.void]]:
+    """Do as `summarise_groups`, for what `steplog.points.arrange` has returned."""
+    numbers, starts = series_starts(points)
+    return numbers, summarise_stretches(Columns.of(points), starts)
 
 
 # NaN, Inf and empty summaries are data here: what they make of a mean is said above.
@@ -145,8 +151,14 @@ def first_true(mask: npt.NDArray[np.bool_], starts: npt.NDArray[np.intp]) -> npt
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _summarise(columns: Columns, starts: npt.NDArray[np.intp]) -> npt.NDArray[np.void]:
-    """Summarise consecutive stretches of points, each in series order and none empty."""
+def summarise_stretches(columns: Columns, starts: npt.NDArray[np.intp]) -> npt.NDArray[np.void]:
+    """Return one `SUMMARY` for each of consecutive stretches of points.
+
+    Args:
+        columns: points, each stretch in series order.
+        starts: where each stretch begins, the first at 0; none is empty.
+
+    """
     summaries = np.zeros(starts.size, SUMMARY)
     if not starts.size:
         return summaries

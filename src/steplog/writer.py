@@ -68,6 +68,7 @@ class Writer:
     Attributes:
         head: where slots can be claimed now. A caller reads it once for each slot.
         dropped: points that found no room anywhere, since the process started.
+        saved: paths of journals that were written at once, and that nobody has been told of yet.
         lock: who holds it keeps other threads from turning the page.
         fault: what is wrong with the disk just now, for people; empty when nothing is.
         store_fault: the same for the store; `steplog.background` says it.
@@ -86,6 +87,8 @@ class Writer:
         self.head: Head = exhausted()
         self.writer_id = os.urandom(16).hex()
         self.dropped = 0
+        self.saved: list[str] = []
+        self._dropping = False
         self.fault = ""
         self.store_fault = ""
         self.lock = threading.RLock()
@@ -120,13 +123,29 @@ class Writer:
             if journal is not None:
                 try:
                     offset = append(journal)
-                except (OSError, ValueError) as error:  # ValueError: its mapping has been closed
+                except (TypeError, ValueError):
+                    # Its mapping is closed (packing says the one, slicing the other): it was
+                    # retired on the way here, and another journal is written now.
+                    if journal is self._journal:
+                        raise
+                    offset = None
+                except OSError as error:
                     offset, failed = None, True
                     self._trouble(error)
                 if offset is not None:
                     return Ticket(journal.journal_id, offset)
             if not self._advance(head, size, keep=keep, failed=failed):
                 return None
+
+    def drop(self, points: int) -> None:
+        """Count points that found no room anywhere."""
+        self.dropped += points
+        if not self._dropping:
+            self._dropping = True
+            warn(
+                f"steplog drops points: {self.directory} cannot be written, and memory holds as "
+                "many as STEPLOG_MEMORY_LIMIT_MB allows. `steplog status` counts them."
+            )
 
     def _advance(self, seen: Head, size: int, *, keep: bool, failed: bool) -> bool:
         """Make room: reserve the next stretch of the journal, or begin the next journal.
@@ -206,6 +225,7 @@ class Writer:
         if last is not None:
             last.seal()
             if not isinstance(last, MemoryJournal):
+                last.forget_pages()
                 self._retired[last] = time.monotonic()
         elif fresh is not None:
             self._began()
@@ -219,6 +239,7 @@ class Writer:
             self._restore_deleted()
             self._turn_early()
             self.fault = ""
+            self._dropping = False
         except OSError as error:
             self._trouble(error)
         for journal in self.files():
@@ -235,11 +256,15 @@ class Writer:
         """
         if self._held and not at_once:
             return  # the retired files are the only place where others can see the fault
-        for journal, since in list(self._retired.items()):
-            patience = 0.0 if at_once else PATIENCE_SECONDS
-            if time.monotonic() - since >= patience or not journal.unwritten():
+        for journal in list(self._retired):
+            if journal.vanished() and not at_once:
+                continue  # it is the only copy; `look_after` writes another
+            if at_once or self._overdue(journal) or not journal.unwritten():
                 del self._retired[journal]
                 journal.end(*self._vitals())
+
+    def _overdue(self, journal: FileJournal) -> bool:
+        return time.monotonic() - self._retired[journal] >= PATIENCE_SECONDS
 
     def files(self) -> list[FileJournal]:
         """Return the journal files that are open here, the one being written last."""
@@ -267,23 +292,26 @@ class Writer:
                 self._turn_to(self._begin_file())  # raises as long as the disk refuses
         for journal in self._held.copy():
             if not journal.unwritten():
-                journal.save(self.directory)
+                self.saved.append(journal.save(self.directory))
                 self._held.remove(journal)
 
     def _restore_deleted(self) -> None:
         for journal in self.files():
             if not journal.vanished():
                 continue
+            with self.lock:
+                if journal is self._journal:
+                    self._turn_to(self._begin_file())
+            if journal.unwritten() and not self._overdue(journal):
+                continue  # a point that is written after the copy was made would be lost
+            header = new_header(self.writer_id, LOCKED, durable=False)
+            self.saved.append(save(self.directory, header, journal.image()))
+            self._retired.pop(journal, None)
+            journal.close()
             warn(
                 f"{journal.path} was deleted while steplog wrote it. The directory is made again, "
                 "with what the journals of this process still hold."
             )
-            with self.lock:
-                if journal is self._journal:
-                    self._turn_to(self._begin_file())
-            save(self.directory, new_header(self.writer_id, LOCKED, durable=False), journal.image())
-            self._retired.pop(journal, None)
-            journal.close()
 
     def _turn_early(self) -> None:
         # A thread that logs should not have to wait for a file to be made.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from steplog.forks import undisturbed
 from steplog.stores.base import Store
 
 
@@ -24,6 +25,7 @@ def open_store(directory: str | os.PathLike[str], timeout: float = 30.0) -> Stor
 
     """
     # Not at the top: a process that only writes its journal never loads a database.
-    from steplog.stores.sqlite import SQLiteStore
+    with undisturbed:
+        from steplog.stores.sqlite import SQLiteStore
 
     return SQLiteStore(directory, timeout)

@@ -15,12 +15,11 @@ import numpy.typing as npt
 
 from steplog.exceptions import StoreDamaged
 from steplog.points import is_sorted
-from steplog.stores import tail
+from steplog.stores import chunks, tail
 from steplog.stores.base import Damage
 from steplog.stores.database import SUMMARY_COLUMNS, Connection, Database, summaries_of
-from steplog.stores.pieces import read_chunk, read_chunks
 from steplog.stores.sealing import total
-from steplog.summary import SUMMARY, merge, summarise, summarise_groups
+from steplog.summary import SUMMARY, merge, summarise, summarise_arranged
 
 _REPEATABLE = ("count", "nan_count", "mean")
 """What a point changes that was counted twice, which it may be in a series that is not exact."""
@@ -49,10 +48,10 @@ def _check_all_series(connection: Connection) -> Iterator[Damage | int]:
     for run_no, run_id in connection.execute("SELECT run_no, run_id FROM runs").fetchall():
         waiting = _waiting(connection, run_no)
         for *summary, exact, key, series_id in _rows(connection, run_no):
-            chunk_ids, chunks = read_chunks(connection, series_id)
-            found = merge(total(chunks), waiting.get(series_id, np.zeros(1, SUMMARY)))
+            chunk_ids, sealed = chunks.read_summaries(connection, series_id)
+            found = merge(total(sealed), waiting.get(series_id, np.zeros(1, SUMMARY)))
             for finding in chain(
-                _check_chunks(connection, chunk_ids, chunks),
+                _check_chunks(connection, chunk_ids, sealed),
                 _check_row(summaries_of([summary]), found, exact),
             ):
                 yield Damage(f"series {series_id} ({key} of run {run_id})", finding)
@@ -71,8 +70,7 @@ def _waiting(connection: Connection, run_no: int) -> dict[int, npt.NDArray[np.vo
 
     For all series at once, because every blob of the tail holds points of many.
     """
-    _, points = tail.read_run(connection, run_no)
-    series_ids, summaries = summarise_groups(points)
+    series_ids, summaries = summarise_arranged(tail.read_run(connection, run_no))
     return {series_id: summaries[i : i + 1] for i, series_id in enumerate(series_ids.tolist())}
 
 
@@ -81,7 +79,7 @@ def _check_chunks(
 ) -> Iterator[str]:
     for chunk_id, kept in zip(chunk_ids, summaries, strict=True):
         try:
-            columns = read_chunk(connection, chunk_id)
+            columns = chunks.read(connection, chunk_id)
         except StoreDamaged as error:
             yield f"chunk {chunk_id}: {error.message}"
             continue

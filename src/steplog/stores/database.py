@@ -32,11 +32,13 @@ import numpy.typing as npt
 
 from steplog.exceptions import FormatTooNew, StoreDamaged, StoreError
 from steplog.fold import default_experiment
+from steplog.forks import undisturbed
 from steplog.summary import SUMMARY
 
 FORMAT = 1
 _APPLICATION_ID = 0x7374706C  # "stpl"; together with user_version it says which format this is
 _IDLE_CONNECTIONS = 2
+_CHECK_SECONDS = 5.0
 FORK_SECONDS = 2.0
 """How long a fork waits for transactions that are under way. Where one takes longer (it waits for
 another program's lock, or its caller does not read on), the child cannot use the catalog."""
@@ -79,7 +81,8 @@ CREATE TABLE refusals (
 CREATE TABLE series (
     series_id INTEGER PRIMARY KEY, run_no INTEGER NOT NULL, key TEXT NOT NULL,
     model_id TEXT NOT NULL, dataset_name TEXT NOT NULL, dataset_digest TEXT NOT NULL,
-    attempt INTEGER NOT NULL, exact INTEGER NOT NULL DEFAULT 1, {_SUMMARY},
+    attempt INTEGER NOT NULL, exact INTEGER NOT NULL DEFAULT 1,
+    waiting INTEGER NOT NULL DEFAULT 0, {_SUMMARY},
     UNIQUE (run_no, key, model_id, dataset_name, dataset_digest, attempt));
 -- AUTOINCREMENT: sealing looks whether what it read is still there, so that a number must never
 -- come back with other points.
@@ -158,7 +161,7 @@ class Database:
                 self._idle.pop().close()
 
     def before_fork(self) -> None:
-        """Wait until no connection is lent, and close all; nobody gets another before `after_fork`."""
+        """Wait until no connection is lent, close all, and lend none before `after_fork`."""
         with self._lock:
             self._forking = True
             self._returned.wait_for(lambda: not self._lent, FORK_SECONDS)
@@ -291,6 +294,9 @@ def _connect(path: Path, mode: str, timeout: float) -> Connection:
         factory=Connection,
     )
     connection.execute("PRAGMA cache_size = -4096")
+    # Most of what is written waits in the tail only until it is sealed. The later the log is copied
+    # into the file, the less of that is copied: after 16 MiB, in pages of 4 KiB.
+    connection.execute("PRAGMA wal_autocheckpoint = 4096")
     connection.execute("PRAGMA journal_size_limit = 16777216")
     return connection
 
@@ -332,10 +338,12 @@ def _remove_leftovers(path: Path, leftovers: Sequence[tuple[Path, tuple[int, int
 
 def _check_format(path: Path) -> None:
     """Refuse a catalog of a newer format, or a file that is none, without touching it."""
-    # With immutable=1 SQLite takes no lock and makes no file beside this one.
-    with closing(_connect(path, "immutable=1", 0)) as connection:
-        [application_id] = connection.execute("PRAGMA application_id").fetchone()
-        [version] = connection.execute("PRAGMA user_version").fetchone()
+    try:
+        # SQLite then takes no lock and makes no file beside this one …
+        application_id, version = _format(path, "immutable=1")
+    except sqlite3.DatabaseError:
+        # … and so it finds damage where somebody is just moving the log into the file.
+        application_id, version = _format(path, "mode=ro")
     if application_id != _APPLICATION_ID:
         raise StoreDamaged(f"{path} is not a catalog of steplog.")
     if version > FORMAT:
@@ -343,6 +351,13 @@ def _check_format(path: Path) -> None:
             f"The catalog {path} has format {version}, and this steplog reads up to {FORMAT}. "
             "Use the steplog that wrote it, or a newer one."
         )
+
+
+def _format(path: Path, mode: str) -> tuple[int, int]:
+    with closing(_connect(path, mode, _CHECK_SECONDS)) as connection:
+        [application_id] = connection.execute("PRAGMA application_id").fetchone()
+        [version] = connection.execute("PRAGMA user_version").fetchone()
+    return application_id, version
 
 
 def marks(values: Sequence[object]) -> str:
@@ -356,6 +371,7 @@ _carried: set[Path] = set()
 
 
 def _before_fork() -> None:
+    undisturbed.acquire()  # one fork at a time
     for database in list(_databases):
         database.before_fork()
 
@@ -363,11 +379,13 @@ def _before_fork() -> None:
 def _after_fork_in_parent() -> None:
     for database in list(_databases):
         database.after_fork()
+    undisturbed.release()
 
 
 def _after_fork_in_child() -> None:
     _carried.update(database.path for database in _databases if database.lent())
     _databases.clear()  # they belong to the parent; who needs one here makes another
+    undisturbed.release()
 
 
 if hasattr(os, "register_at_fork"):

@@ -12,14 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from steplog import chunk
-from steplog.exceptions import StoreDamaged
 from steplog.points import Columns, compare, union
-from steplog.stores import tail
-from steplog.stores.database import SUMMARY_COLUMNS, Connection, summaries_of
-from steplog.summary import mark, summarise
-
-CHUNK_POINTS = 8192
+from steplog.stores import chunks, tail
+from steplog.stores.chunks import CHUNK_POINTS
+from steplog.stores.database import Connection
+from steplog.summary import mark, summarise_stretches
 
 Window = tuple[int, int]
 """First and last step, or timestamp in ms, that is wanted; both included."""
@@ -76,38 +73,19 @@ class Pieces(NamedTuple):
 
 def read_pieces(connection: Connection, series_id: int) -> Pieces:
     """Return the chunks of a series and its points in the tail, cut to the size of chunks."""
-    chunk_ids, chunks = read_chunks(connection, series_id)
-    waiting = cut(tail.read_series(connection, series_id))
-    if not waiting:
-        return Pieces(chunks, [*chunk_ids])
-    summaries = np.concatenate([chunks, *map(summarise, waiting)])
+    chunk_ids, sealed = chunks.read_summaries(connection, series_id)
+    waiting = tail.read_series(connection, series_id)
+    if not waiting.step.size:
+        return Pieces(sealed, [*chunk_ids])
+    summaries = np.concatenate([sealed, summarise_cut(waiting)])
     order = np.lexsort((summaries["first_timestamp"], summaries["first_step"]))
-    return Pieces(summaries, [*chunk_ids, *waiting]).take(order)
-
-
-def read_chunks(connection: Connection, series_id: int) -> tuple[list[int], npt.NDArray[np.void]]:
-    """Return the numbers and the summaries of the chunks of a series, in order."""
-    rows = connection.execute(
-        f"SELECT {', '.join(SUMMARY_COLUMNS)}, chunk_id FROM chunks WHERE series_id = ? "
-        "ORDER BY first_step, first_timestamp, chunk_id",
-        (series_id,),
-    ).fetchall()
-    return [row[-1] for row in rows], summaries_of(row[:-1] for row in rows)
-
-
-def read_chunk(connection: Connection, chunk_id: int) -> Columns:
-    """Return the points of a chunk; StoreDamaged where they are not what was written."""
-    query = "SELECT bytes FROM chunk_bytes WHERE chunk_id = ?"
-    row = connection.execute(query, (chunk_id,)).fetchone()
-    if row is None:
-        raise StoreDamaged(f"The bytes of chunk {chunk_id} are missing.")
-    return chunk.decode(row[0])
+    return Pieces(summaries, [*chunk_ids, *cut(waiting)]).take(order)
 
 
 def read_group(connection: Connection, pieces: Pieces, group: slice) -> Columns:
     """Return the points of a group of pieces, in order and each once."""
     columns = [
-        source if isinstance(source, Columns) else read_chunk(connection, source)
+        source if isinstance(source, Columns) else chunks.read(connection, source)
         for source in pieces.sources[group]
     ]
     return columns[0] if len(columns) == 1 else union(columns)
@@ -117,7 +95,7 @@ def summarise_group(connection: Connection, pieces: Pieces, group: slice) -> npt
     """Return exact summaries, in order, of a group of pieces; without reading a single one."""
     if group.stop - group.start == 1:
         return pieces.summaries[group]
-    return np.concatenate([*map(summarise, cut(read_group(connection, pieces, group)))])
+    return summarise_cut(read_group(connection, pieces, group))
 
 
 def cut(columns: Columns) -> list[Columns]:
@@ -126,6 +104,11 @@ def cut(columns: Columns) -> list[Columns]:
         columns.take(slice(start, start + CHUNK_POINTS))
         for start in range(0, columns.step.size, CHUNK_POINTS)
     ]
+
+
+def summarise_cut(columns: Columns) -> npt.NDArray[np.void]:
+    """Return what is known of each piece that `cut` returns."""
+    return summarise_stretches(columns, np.arange(0, columns.step.size, CHUNK_POINTS))
 
 
 def within(columns: Columns, steps: Window | None, times: Window | None) -> Columns:

@@ -19,28 +19,30 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from steplog import chunk
 from steplog.exceptions import StoreDamaged
 from steplog.fold import OPEN_STATUSES
-from steplog.points import Columns, arrange, series_starts
-from steplog.stores import tail
+from steplog.points import arrange
+from steplog.stores import chunks, tail
+from steplog.stores.chunks import CHUNK_POINTS
 from steplog.stores.database import (
     LISTED,
     SUMMARY_COLUMNS,
     Connection,
     Database,
-    marks,
     summaries_of,
-    summary_rows,
 )
-from steplog.stores.pieces import CHUNK_POINTS, read_chunk, read_chunks
-from steplog.summary import SUMMARY, merge, overlaps, summarise_groups
+from steplog.summary import (
+    SUMMARY,
+    merge,
+    overlaps,
+    summarise_arranged,
+)
 
 _POINTS_PER_SERIES = 256
 """A run is not sealed before its series have so many points each, on average: the half-full last
 chunk of each is written again, and that must not happen for every few points."""
-_POINTS_AT_ONCE = 1 << 19
-"""Series are sealed together up to so many points, which bounds the memory that sealing takes."""
+_POINTS_AT_ONCE = 1 << 17
+"""So many points are in memory together while sealing, which goes on inside of a training."""
 _ORDER = "first_step, first_timestamp, chunk_id"
 _DESCENDING = "first_step DESC, first_timestamp DESC, chunk_id DESC"
 
@@ -50,18 +52,18 @@ class _Sealed(NamedTuple):
 
     Attributes:
         tail_ids: the blobs that were sealed.
-        series_ids: the series of which they held points.
+        series_ids: the series of which they held points …
+        counts: … and how many of each.
         taken_up: the chunks that were written again.
         chunks: series, summary and bytes of each new chunk.
-        n_points: how many points were in the blobs.
 
     """
 
     tail_ids: list[int]
     series_ids: npt.NDArray[np.uint32]
+    counts: npt.NDArray[np.int64]
     taken_up: list[int]
-    chunks: list[tuple[int, npt.NDArray[np.void], bytes]]
-    n_points: int
+    chunks: list[chunks.Encoded]
 
 
 class _ChunksToTakeUp(NamedTuple):
@@ -101,18 +103,13 @@ def waiting_run(connection: Connection, run_id: str) -> list[int]:
 
 
 def seal_run(database: Database, run_no: int) -> int:
-    """Seal what waits of a run; return the number of points, 0 where another was faster."""
-    with database.reading() as connection:
-        sealed = _seal(connection, run_no)
-    if not sealed.tail_ids:
-        return 0
-    with database.writing() as connection:
-        if not _still_there(connection, sealed):
-            return 0
-        _put_in_place(connection, sealed)
-        _settle_summaries(connection, run_no, sealed.series_ids)
-        _give_back_space(connection)
-    return sealed.n_points
+    """Seal what waits of a run; return the number of points, fewer where another was faster."""
+    points = 0
+    while sealed := _seal_oldest(database, run_no):
+        points += sealed
+        if sealed < _POINTS_AT_ONCE:
+            break
+    return points
 
 
 def total(summaries: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
@@ -126,28 +123,46 @@ def total(summaries: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
     return summaries
 
 
+def _seal_oldest(database: Database, run_no: int) -> int:
+    """Seal the blobs of a run that have waited longest; return the number of points."""
+    with database.reading() as connection:
+        sealed = _seal(connection, run_no)
+    if not sealed.tail_ids:
+        return 0
+    with database.writing() as connection:
+        if not _still_there(connection, sealed):
+            return 0
+        _put_in_place(connection, sealed)
+        _settle_summaries(connection, run_no, sealed.series_ids)
+        _give_back_space(connection)
+    return int(sealed.counts.sum())
+
+
 def _seal(connection: Connection, run_no: int) -> _Sealed:
-    """Encode what waits of a run, together with the chunks it takes up."""
-    tail_ids, points = tail.read_run(connection, run_no)
-    series_ids, new = summarise_groups(points)
+    """Encode what has waited longest, together with the chunks it takes up.
+
+    The blobs are read once for what is known of their series, and then once for each group of
+    series, so that not all of their points are in memory together.
+    """
+    tail_ids = tail.oldest(connection, run_no, _POINTS_AT_ONCE, _POINTS_PER_SERIES)
+    series_ids, new = tail.summarise_blobs(connection, tail_ids)
     again = _chunks_to_take_up(connection, series_ids, new)
-    sealed = _Sealed(tail_ids, series_ids, [], [], points.size)
-    bounds = np.append(0, np.cumsum(new["count"]))
+    sealed = _Sealed(tail_ids, series_ids, new["count"], [], [])
     sizes = new["count"] + np.bincount(again.owners, again.counts, len(new)).astype(np.int64)
     for first, last in _groups(sizes):
-        parts = [points[bounds[first] : bounds[last]]]
+        parts = []  # what was there before comes first: then most often all is in order already
         start, stop = np.searchsorted(again.owners, [first, last])
         for index in range(start, stop):
             chunk_id = int(again.chunk_ids[index])
             try:
-                columns = read_chunk(connection, chunk_id)
+                columns = chunks.read(connection, chunk_id)
             except StoreDamaged:
                 # Left for `check` to report; the new points must not wait until it is repaired.
                 continue
             sealed.taken_up.append(chunk_id)
             parts.append(tail.records(columns, int(series_ids[again.owners[index]])))
-        together = parts[0] if len(parts) == 1 else arrange(np.concatenate(parts))
-        sealed.chunks.extend(_encode(together))
+        parts += tail.read_blobs(connection, tail_ids, series_ids[first], series_ids[last - 1])
+        sealed.chunks.extend(chunks.encode(arrange(np.concatenate(parts))))
     return sealed
 
 
@@ -180,32 +195,6 @@ def _chunks_to_take_up(
     return _ChunksToTakeUp(chunk_ids[again], known["count"][again], owners[again])
 
 
-def _encode(
-    points: npt.NDArray[np.void],
-) -> Iterator[tuple[int, npt.NDArray[np.void], bytes]]:
-    """Yield series, summary and bytes of each chunk that these arranged points make.
-
-    They are used up: their field ``series`` is written over.
-    """
-    series_ids, starts = series_starts(points)
-    stops = np.append(starts, points.size)[1:]
-    pieces = [
-        (series_id, slice(at, min(at + CHUNK_POINTS, stop)))
-        for series_id, start, stop in zip(
-            series_ids.tolist(), starts.tolist(), stops.tolist(), strict=True
-        )
-        for at in range(start, stop, CHUNK_POINTS)
-    ]
-    # Numbered by piece, the points are summarised all at once.
-    points["series"] = np.repeat(
-        np.arange(len(pieces), dtype=np.uint32), [each.stop - each.start for _, each in pieces]
-    )
-    _, summaries = summarise_groups(points)
-    for index, (series_id, piece) in enumerate(pieces):
-        data = chunk.encode(Columns.of(points[piece]))
-        yield series_id, summaries[index : index + 1], data
-
-
 def _still_there(connection: Connection, sealed: _Sealed) -> bool:
     for table, column, ids in (
         ("tail", "tail_id", sealed.tail_ids),
@@ -224,18 +213,20 @@ def _put_in_place(connection: Connection, sealed: _Sealed) -> None:
         ("chunk_bytes", "chunk_id", sealed.taken_up),
     ):
         connection.execute(f"DELETE FROM {table} WHERE {column} IN {LISTED}", (json.dumps(ids),))
-    columns = ("series_id", *SUMMARY_COLUMNS)
-    insert = f"INSERT INTO chunks ({', '.join(columns)}) VALUES ({marks(columns)})"
-    for series_id, summary, data in sealed.chunks:
-        [row] = summary_rows(summary)
-        chunk_id = connection.execute(insert, (series_id, *row)).lastrowid
-        connection.execute("INSERT INTO chunk_bytes VALUES (?, ?)", (chunk_id, data))
+    for new in sealed.chunks:
+        chunks.write(connection, *new)
+    connection.executemany(
+        "UPDATE series SET waiting = waiting - ? WHERE series_id = ?",
+        zip(sealed.counts.tolist(), sealed.series_ids.tolist(), strict=True),
+    )
 
 
 def _settle_summaries(
     connection: Connection, run_no: int, series_ids: npt.NDArray[np.uint32]
 ) -> None:
     """Summarise anew the series of which points may have been counted twice."""
+    if tail.waits(connection, run_no) > _POINTS_AT_ONCE:
+        return  # too many to look at here; they are sealed next, and then this is done
     rows = connection.execute(
         f"SELECT series_id FROM series WHERE NOT exact AND series_id IN {LISTED} "
         "ORDER BY series_id",
@@ -244,21 +235,15 @@ def _settle_summaries(
     if not rows:
         return
     inexact = np.array([series_id for [series_id] in rows], np.uint32)
-    sealed = np.concatenate([total(read_chunks(connection, each)[1]) for each in inexact.tolist()])
-    waiting = _waiting_summaries(connection, run_no, inexact)
-    tail.write_summaries(connection, inexact, merge(sealed, waiting), ~overlaps(sealed, waiting))
-
-
-def _waiting_summaries(
-    connection: Connection, run_no: int, series_ids: npt.NDArray[np.uint32]
-) -> npt.NDArray[np.void]:
-    """Return what is known of the points of these series that came to the tail meanwhile."""
-    _, points = tail.read_run(connection, run_no)
-    present, known = summarise_groups(points)
-    summaries = np.zeros(series_ids.size, SUMMARY)
-    _, into, source = np.intersect1d(series_ids, present, return_indices=True)
-    summaries[into] = known[source]
-    return summaries
+    waiting = np.zeros(inexact.size, SUMMARY)
+    present, known = summarise_arranged(tail.read_run(connection, run_no))
+    _, into, source = np.intersect1d(inexact, present, return_indices=True)
+    waiting[into] = known[source]
+    sealed = np.concatenate(
+        [total(chunks.read_summaries(connection, each)[1]) for each in inexact.tolist()]
+    )
+    exact = ~overlaps(sealed, waiting)
+    tail.write_summaries(connection, inexact, merge(sealed, waiting), exact)
 
 
 def _give_back_space(connection: Connection) -> None:

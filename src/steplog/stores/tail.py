@@ -7,7 +7,7 @@ A blob holds the points of one batch and run, arranged (`steplog.points.arrange`
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,10 @@ import numpy.typing as npt
 from steplog.fold import ensure_run, storable
 from steplog.operations import SeriesKey
 from steplog.points import POINT, Columns, arrange, series_starts, union
+from steplog.stores import chunks
 from steplog.stores.base import Batch
 from steplog.stores.catalog import SERIES_KEY, SQLiteRows
+from steplog.stores.chunks import CHUNK_POINTS
 from steplog.stores.database import (
     LISTED,
     SUMMARY_COLUMNS,
@@ -25,7 +27,7 @@ from steplog.stores.database import (
     summaries_of,
     summary_rows,
 )
-from steplog.summary import merge, overlaps, summarise_groups
+from steplog.summary import SUMMARY, merge, overlaps, summarise_arranged
 
 _MOST_REMEMBERED = 200_000
 
@@ -53,7 +55,11 @@ class SeriesIds:
 
 
 def append(connection: Connection, batch: Batch, series_ids: SeriesIds) -> None:
-    """Write the points of a batch into the tail, and merge what is known of them."""
+    """Write the points of a batch, and merge what is known of them.
+
+    They go into the tail, to wait for more. But where a batch brings enough of one series for
+    chunks, all of them new and none before them waiting, it makes these chunks at once.
+    """
     numbers = np.unique(batch.points["series"])
     keys = [batch.series[number] for number in numbers.tolist()]
     _ensure_runs(connection, batch, {key.run_id for key in keys})
@@ -61,13 +67,22 @@ def append(connection: Connection, batch: Batch, series_ids: SeriesIds) -> None:
     points = batch.points.copy()
     points["series"] = ids[np.searchsorted(numbers, points["series"])]
     points = arrange(points)
-    _write(connection, points, _merge_summaries(connection, points))
+    run_nos, direct = _merge_summaries(connection, points)
+    lengths = np.diff(series_starts(points)[1], append=points.size)
+    if direct.any():
+        at_once = np.repeat(direct, lengths)
+        for new in chunks.encode(points.compress(at_once)):
+            chunks.write(connection, *new)
+        points, run_nos = points.compress(~at_once), run_nos[~direct]
+    _write(connection, points, run_nos)
 
 
 def read_series(connection: Connection, series_id: int) -> Columns:
     """Return the points of a series that wait in the tail, in order and each once."""
     blobs = connection.execute(
-        "SELECT points FROM tail JOIN series USING (run_no) WHERE series_id = ?", (series_id,)
+        # As they came: then most often all is in order already.
+        "SELECT points FROM tail JOIN series USING (run_no) WHERE series_id = ? ORDER BY tail_id",
+        (series_id,),
     )
     bounds = np.array([series_id, series_id + 1], POINT["series"])
     pieces = []
@@ -87,13 +102,80 @@ def records(columns: Columns, series_id: int) -> npt.NDArray[np.void]:
     return points
 
 
-def read_run(connection: Connection, run_no: int) -> tuple[list[int], npt.NDArray[np.void]]:
-    """Return the numbers of the blobs of a run, and their points, arranged together."""
+def waits(connection: Connection, run_no: int) -> int:
+    """Return how many points of a run wait."""
+    query = "SELECT coalesce(sum(n), 0) FROM tail WHERE run_no = ?"
+    points: int = connection.execute(query, (run_no,)).fetchone()[0]
+    return points
+
+
+def oldest(connection: Connection, run_no: int, enough: int, per_series: int) -> list[int]:
+    """Return the numbers of the blobs of a run that have waited longest.
+
+    Args:
+        connection: within a transaction.
+        run_no: the run.
+        enough: blobs are named until they hold so many points together …
+        per_series: … and so many for each of their series, on average.
+
+    """
+    tail_ids: list[int] = []
+    points = 0
     rows = connection.execute(
-        "SELECT tail_id, points FROM tail WHERE run_no = ?", (run_no,)
-    ).fetchall()
-    points = np.concatenate([np.empty(0, POINT), *(np.frombuffer(row[1], POINT) for row in rows)])
-    return [row[0] for row in rows], arrange(points)
+        "SELECT tail_id, n, n_series FROM tail WHERE run_no = ? ORDER BY tail_id", (run_no,)
+    )
+    for tail_id, n, n_series in rows:
+        tail_ids.append(tail_id)
+        points += n
+        if points >= max(enough, per_series * n_series):
+            break
+    return tail_ids
+
+
+def summarise_blobs(
+    connection: Connection, tail_ids: Iterable[int]
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.void]]:
+    """Return the series of these blobs, ascending, and what is known of their points there.
+
+    A point that stands in two blobs counts twice.
+    """
+    series_ids, known = np.empty(0, np.uint32), np.zeros(0, SUMMARY)
+    for points in _blobs(connection, tail_ids):
+        present, new = summarise_arranged(points)
+        united = np.union1d(series_ids, present)
+        both = np.zeros((2, united.size), SUMMARY)
+        both[0, np.searchsorted(united, series_ids)] = known
+        both[1, np.searchsorted(united, present)] = new
+        series_ids, known = united, merge(both[0], both[1])
+    return series_ids, known
+
+
+def read_blobs(
+    connection: Connection, tail_ids: Iterable[int], first: int, last: int
+) -> list[npt.NDArray[np.void]]:
+    """Return what these blobs hold of the series from number `first` to number `last`."""
+    bounds = np.array([first, last], POINT["series"])
+    found = []
+    for points in _blobs(connection, tail_ids):
+        start = np.searchsorted(points["series"], bounds[0], "left")
+        stop = np.searchsorted(points["series"], bounds[1], "right")
+        found.append(points[start:stop].copy())  # a view would keep the whole blob
+    return found
+
+
+def read_run(connection: Connection, run_no: int) -> npt.NDArray[np.void]:
+    """Return all points of a run that wait, arranged together."""
+    query = "SELECT points FROM tail WHERE run_no = ? ORDER BY tail_id"
+    rows = connection.execute(query, (run_no,))
+    pieces = [np.frombuffer(blob, POINT) for [blob] in rows]
+    return arrange(np.concatenate([np.empty(0, POINT), *pieces]))
+
+
+def _blobs(connection: Connection, tail_ids: Iterable[int]) -> Iterator[npt.NDArray[np.void]]:
+    query = "SELECT points FROM tail WHERE tail_id = ?"
+    for tail_id in tail_ids:
+        [blob] = connection.execute(query, (tail_id,)).fetchone()
+        yield np.frombuffer(blob, POINT)
 
 
 def _ensure_runs(connection: Connection, batch: Batch, run_ids: Iterable[str]) -> None:
@@ -118,18 +200,29 @@ def _define(connection: Connection, keys: Iterable[SeriesKey]) -> list[int]:
     return [connection.execute(look_up, row).fetchone()[0] for row in rows]
 
 
-def _merge_summaries(connection: Connection, points: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
-    """Merge what is known of these points into the rows of their series; return their runs."""
-    series_ids, new = summarise_groups(points)
+def _merge_summaries(
+    connection: Connection, points: npt.NDArray[np.void]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Merge what is known of these points into the rows of their series.
+
+    Returns:
+        Of each series, the number of its run, and whether its points need not wait in the tail.
+
+    """
+    series_ids, new = summarise_arranged(points)
     rows = connection.execute(
-        f"SELECT {', '.join(SUMMARY_COLUMNS)}, exact, run_no FROM series "
+        f"SELECT {', '.join(SUMMARY_COLUMNS)}, exact, waiting, run_no FROM series "
         f"WHERE series_id IN {LISTED} ORDER BY series_id",
         (json.dumps(series_ids.tolist()),),
     ).fetchall()
-    known = summaries_of(row[:-2] for row in rows)
-    exact = np.array([row[-2] for row in rows], bool) & ~overlaps(known, new)
-    write_summaries(connection, series_ids, merge(known, new), exact)
-    return np.array([row[-1] for row in rows])
+    known = summaries_of(row[:-3] for row in rows)
+    exact, waiting, run_nos = np.array([row[-3:] for row in rows], np.int64).reshape(-1, 3).T
+    repeating = overlaps(known, new)
+    direct = (new["count"] >= CHUNK_POINTS // 2) & ~repeating & (waiting == 0)
+    waiting += np.where(direct, 0, new["count"])
+    exact = exact.astype(bool) & ~repeating
+    write_summaries(connection, series_ids, merge(known, new), exact, waiting)
+    return run_nos, direct
 
 
 def write_summaries(
@@ -137,17 +230,18 @@ def write_summaries(
     series_ids: npt.NDArray[np.uint32],
     summaries: npt.NDArray[np.void],
     exact: npt.NDArray[np.bool_],
+    waiting: npt.NDArray[np.int64] | None = None,
 ) -> None:
-    """Write what is known of these series into their rows."""
-    columns = ", ".join(f"{name} = ?" for name in SUMMARY_COLUMNS)
+    """Write what is known of these series into their rows; `waiting` None leaves that as it is."""
+    names, values = [*SUMMARY_COLUMNS, "exact"], [exact.tolist()]
+    if waiting is not None:
+        names.append("waiting")
+        values.append(waiting.tolist())
+    columns = ", ".join(f"{name} = ?" for name in names)
+    rows = zip(summary_rows(summaries), *values, series_ids.tolist(), strict=True)
     connection.executemany(
-        f"UPDATE series SET {columns}, exact = ? WHERE series_id = ?",
-        [
-            (*summary, *rest)
-            for summary, *rest in zip(
-                summary_rows(summaries), exact.tolist(), series_ids.tolist(), strict=True
-            )
-        ],
+        f"UPDATE series SET {columns} WHERE series_id = ?",
+        [(*summary, *rest) for summary, *rest in rows],
     )
 
 
