@@ -37,7 +37,7 @@ LAYERS = """
     filesystem summary
     points operations entities rules
     settings
-    exceptions forks
+    exceptions forks git
 """
 
 # An import inside a function hides what a module depends on. Each of these has its reason.

@@ -1,8 +1,4 @@
-"""What a run is told about the process that starts it: MLflow's default tags.
-
-The commit of the program is not among them: finding it takes a git process or a library, and the
-start of a run must not wait for either.
-"""
+"""What a run is told about the process that starts it: MLflow's default tags."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import getpass
 import json
 import sys
 
-from steplog import settings
+from steplog import git, settings
 from steplog.exceptions import warn
 
 USER = "mlflow.user"
@@ -19,11 +15,12 @@ SOURCE_TYPE = "mlflow.source.type"
 
 
 def tags() -> dict[str, str]:
-    """Return who runs which program, and the tags of MLFLOW_RUN_CONTEXT."""
+    """Return who runs which program at which commit, and the tags of MLFLOW_RUN_CONTEXT."""
     return {
         USER: settings.get("MLFLOW_TRACKING_USERNAME") or _user(),
         SOURCE_NAME: (sys.argv[0] if sys.argv else "") or "<console>",
         SOURCE_TYPE: "LOCAL",
+        **(git.tags(sys.argv[0]) if sys.argv and sys.argv[0] else {}),
         **_given(),
     }
 

@@ -50,28 +50,30 @@ class MetricLogger:
 
     """
 
-    log: Callable[..., None]
-
-    def __init__(
-        self, writer: Writer, number: int, fallback: Callable[[object, object], None]
-    ) -> None:
-        """Log to series `number`; `fallback(value, step)` logs what needs a second look."""
-        # All that `log` uses is a local of this call: nothing is looked up when it runs.
-        time_ns, pack, skip, kind = time.time_ns, pack_point, release, CLOCK
-
-        def log(value: float, step: int | None = 0) -> None:
-            try:
-                buffer, claim = writer.head
-                slot = claim()
-            except StopIteration:
-                return fallback(value, step)
-            try:
-                pack(buffer, slot, step, time_ns(), value, number, kind)
-            except Exception:
-                skip(buffer, slot)
-                return fallback(value, step)
-
+    def __init__(self, log: Callable[..., None]) -> None:
         self.log = log
+
+
+def _logging(
+    writer: Writer, number: int, fallback: Callable[[object, object], None]
+) -> Callable[..., None]:
+    """Return the function that logs to a series; it calls `fallback(value, step)` when in doubt."""
+    # All that `log` uses is a local of this call: nothing is looked up when it runs.
+    time_ns, pack, skip, kind = time.time_ns, pack_point, release, CLOCK
+
+    def log(value: float, step: int | None = 0) -> None:
+        try:
+            buffer, claim = writer.head
+            slot = claim()
+        except StopIteration:
+            return fallback(value, step)
+        try:
+            pack(buffer, slot, step, time_ns(), value, number, kind)
+        except Exception:
+            skip(buffer, slot)
+            return fallback(value, step)
+
+    return log
 
 
 class Recorder:
@@ -93,7 +95,8 @@ class Recorder:
         self._numbers: dict[str, dict[SeriesKey, int]] = {}
         self._leaving: dict[SeriesKey, tuple[int, float]] = {}  # and since when
         self._next_number = count(1).__next__
-        self._loggers: WeakValueDictionary[int, MetricLogger] = WeakValueDictionary()
+        # What `MetricLogger` calls, for it may outlive the logger that it was taken from.
+        self._loggers: WeakValueDictionary[int, Callable[..., None]] = WeakValueDictionary()
         self._background: Background | None = None
         self._closed = False
         _recorders.add(self)
@@ -142,10 +145,10 @@ class Recorder:
     def metric(self, key: SeriesKey, fallback: Callable[[object, object], None]) -> MetricLogger:
         """Return a logger for one series; it calls `fallback(value, step)` with odd arguments."""
         number = self.number(key)
-        logger = self._loggers.get(number)  # one for all, so that none of them goes unseen
-        if logger is None:
-            logger = self._loggers[number] = MetricLogger(self.writer, number, fallback)
-        return logger
+        log = self._loggers.get(number)
+        if log is None:
+            log = self._loggers[number] = _logging(self.writer, number, fallback)
+        return MetricLogger(log)
 
     def forget(self, run_id: str) -> None:
         """The run has ended: journals need not explain its numbers for ever.

@@ -125,10 +125,7 @@ def total(summaries: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
 
 def _seal_oldest(database: Database, run_no: int) -> int:
     """Seal the blobs of a run that have waited longest; return the number of points."""
-    with database.reading() as connection:
-        sealed = _seal(connection, run_no)
-    if not sealed.tail_ids:
-        return 0
+    sealed = _seal(database, run_no)
     with database.writing() as connection:
         if not _still_there(connection, sealed):
             return 0
@@ -138,32 +135,43 @@ def _seal_oldest(database: Database, run_no: int) -> int:
     return int(sealed.counts.sum())
 
 
-def _seal(connection: Connection, run_no: int) -> _Sealed:
+def _seal(database: Database, run_no: int) -> _Sealed:
     """Encode what has waited longest, together with the chunks it takes up.
 
     The blobs are read once for what is known of their series, and then once for each group of
-    series, so that not all of their points are in memory together.
+    series, so that not all of their points are in memory together. Each of these is a transaction
+    of its own, because a fork waits for those that are under way.
     """
-    tail_ids = tail.oldest(connection, run_no, _POINTS_AT_ONCE, _POINTS_PER_SERIES)
-    series_ids, new = tail.summarise_blobs(connection, tail_ids)
-    again = _chunks_to_take_up(connection, series_ids, new)
+    with database.reading() as connection:
+        tail_ids = tail.oldest(connection, run_no, _POINTS_AT_ONCE, _POINTS_PER_SERIES)
+        series_ids, new = tail.summarise_blobs(connection, tail_ids)
+        again = _chunks_to_take_up(connection, series_ids, new)
     sealed = _Sealed(tail_ids, series_ids, new["count"], [], [])
     sizes = new["count"] + np.bincount(again.owners, again.counts, len(new)).astype(np.int64)
     for first, last in _groups(sizes):
-        parts = []  # what was there before comes first: then most often all is in order already
-        start, stop = np.searchsorted(again.owners, [first, last])
-        for index in range(start, stop):
-            chunk_id = int(again.chunk_ids[index])
-            try:
-                columns = chunks.read(connection, chunk_id)
-            except StoreDamaged:
-                # Left for `check` to report; the new points must not wait until it is repaired.
-                continue
-            sealed.taken_up.append(chunk_id)
-            parts.append(tail.records(columns, int(series_ids[again.owners[index]])))
-        parts += tail.read_blobs(connection, tail_ids, series_ids[first], series_ids[last - 1])
-        sealed.chunks.extend(chunks.encode(arrange(np.concatenate(parts))))
+        with database.reading() as connection:
+            points = _group(connection, sealed, again, first, last)
+        sealed.chunks.extend(chunks.encode(arrange(points)))
     return sealed
+
+
+def _group(
+    connection: Connection, sealed: _Sealed, again: _ChunksToTakeUp, first: int, last: int
+) -> npt.NDArray[np.void]:
+    """Return the points of the series from index `first` to before `last`, old ones first."""
+    series_ids = sealed.series_ids
+    parts = []
+    for index in range(*np.searchsorted(again.owners, [first, last]).tolist()):
+        chunk_id = int(again.chunk_ids[index])
+        try:
+            columns = chunks.read(connection, chunk_id)
+        except StoreDamaged:
+            # Left for `check` to report; the new points must not wait until it is repaired.
+            continue
+        sealed.taken_up.append(chunk_id)
+        parts.append(tail.records(columns, int(series_ids[again.owners[index]])))
+    parts += tail.read_blobs(connection, sealed.tail_ids, series_ids[first], series_ids[last - 1])
+    return np.concatenate(parts)
 
 
 def _groups(sizes: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:

@@ -172,10 +172,9 @@ def read_run(connection: Connection, run_no: int) -> npt.NDArray[np.void]:
 
 
 def _blobs(connection: Connection, tail_ids: Iterable[int]) -> Iterator[npt.NDArray[np.void]]:
-    query = "SELECT points FROM tail WHERE tail_id = ?"
     for tail_id in tail_ids:
-        [blob] = connection.execute(query, (tail_id,)).fetchone()
-        yield np.frombuffer(blob, POINT)
+        rows = connection.execute("SELECT points FROM tail WHERE tail_id = ?", (tail_id,))
+        yield from (np.frombuffer(blob, POINT) for [blob] in rows)
 
 
 def _ensure_runs(connection: Connection, batch: Batch, run_ids: Iterable[str]) -> None:
