@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from steplog import journal, operations
 from steplog.exceptions import SteplogWarning
@@ -24,11 +28,14 @@ from steplog.journal import (
 )
 from steplog.journals import live_writers, states
 from steplog.operations import CreateRun, SeriesKey
+from steplog.points import POINT as SLOTS
+from steplog.points import Columns
 from steplog.stores import open_store
 from steplog.stores.base import Store
 from steplog.stores.memory import MemoryStore
 
 RUN = "c" * 32
+INT64 = st.integers(-(2**63), 2**63 - 1)
 CREATE = CreateRun(RUN, "0", "ada", "calm-heron-7", 1000, {}, "/artifacts")
 OPENING = record(OPERATION, operations.encode(CREATE)) + record(
     SERIES, operations.encode_series(SeriesKey(RUN, "loss")), 1
@@ -187,3 +194,34 @@ def test_journals_can_be_seen_without_a_store(tmp_path: Path) -> None:
     assert "Upgrade" in newer.fault
     assert "damaged" in aside.fault
     mapped.close()
+
+
+def bits(points: np.ndarray[Any, Any] | Columns) -> set[tuple[int, int, int]]:
+    """Return step, timestamp and the bits of the value of each point."""
+    if not isinstance(points, Columns):
+        points = Columns.of(points)
+    values = np.ascontiguousarray(points.value).view(np.uint64)
+    return set(zip(points.step.tolist(), points.timestamp.tolist(), values.tolist(), strict=True))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(INT64, INT64, st.integers(0, 2**64 - 1)), min_size=1, max_size=30))
+def test_every_bit_arrives_in_every_store(rows: list[tuple[int, int, int]]) -> None:
+    """Any steps, timestamps and 64 bits of values are the same in journal, memory and SQLite."""
+    points = np.zeros(len(rows), SLOTS)
+    points["step"], points["timestamp"], words = zip(*rows, strict=True)
+    points["value"] = np.array(words, np.uint64).view(np.float64)
+    points["series"], points["kind"] = 1, POINT
+    for make in (lambda _: MemoryStore(), open_store):
+        with tempfile.TemporaryDirectory() as directory:
+            header = new_header("d" * 32, LOCKED, durable=False)
+            save(directory, header, OPENING + points.tobytes())
+            store = make(directory)
+            Ingestor(store, directory).ingest()
+            for _ in range(2):
+                (series,) = store.series([RUN])
+                pieces = [bits(piece) for piece in store.points(series.series_id)]
+                assert sum(map(len, pieces)) == len(bits(points))
+                assert set().union(*pieces) == bits(points)
+                store.seal(RUN)
+            store.close()

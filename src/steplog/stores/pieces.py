@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from steplog.points import Columns, compare, union
 from steplog.stores import chunks, tail
-from steplog.stores.chunks import CHUNK_POINTS
 from steplog.stores.database import Connection
 from steplog.summary import mark, summarise_stretches
 
@@ -101,14 +100,14 @@ def summarise_group(connection: Connection, pieces: Pieces, group: slice) -> npt
 def cut(columns: Columns) -> list[Columns]:
     """Return points, given in order, in pieces of the size of a chunk."""
     return [
-        columns.take(slice(start, start + CHUNK_POINTS))
-        for start in range(0, columns.step.size, CHUNK_POINTS)
+        columns.take(slice(start, start + chunks.CHUNK_POINTS))
+        for start in range(0, columns.step.size, chunks.CHUNK_POINTS)
     ]
 
 
 def summarise_cut(columns: Columns) -> npt.NDArray[np.void]:
     """Return what is known of each piece that `cut` returns."""
-    return summarise_stretches(columns, np.arange(0, columns.step.size, CHUNK_POINTS))
+    return summarise_stretches(columns, np.arange(0, columns.step.size, chunks.CHUNK_POINTS))
 
 
 def within(columns: Columns, steps: Window | None, times: Window | None) -> Columns:

@@ -23,7 +23,6 @@ from steplog.exceptions import StoreDamaged
 from steplog.fold import OPEN_STATUSES
 from steplog.points import arrange
 from steplog.stores import chunks, tail
-from steplog.stores.chunks import CHUNK_POINTS
 from steplog.stores.database import (
     LISTED,
     SUMMARY_COLUMNS,
@@ -198,7 +197,7 @@ def _chunks_to_take_up(
     known = summaries_of(row[:-2] for row in rows)
     owners = np.searchsorted(series_ids, np.array([row[-2] for row in rows], np.uint32))
     is_last = np.append(owners[1:] != owners[:-1], True)[: owners.size]
-    again = overlaps(known, new[owners]) | (is_last & (known["count"] < CHUNK_POINTS // 2))
+    again = overlaps(known, new[owners]) | (is_last & (known["count"] < chunks.CHUNK_POINTS // 2))
     chunk_ids = np.array([row[-1] for row in rows], np.int64)
     return _ChunksToTakeUp(chunk_ids[again], known["count"][again], owners[again])
 

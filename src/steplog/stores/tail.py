@@ -18,7 +18,6 @@ from steplog.points import POINT, Columns, arrange, series_starts, union
 from steplog.stores import chunks
 from steplog.stores.base import Batch
 from steplog.stores.catalog import SERIES_KEY, SQLiteRows
-from steplog.stores.chunks import CHUNK_POINTS
 from steplog.stores.database import (
     LISTED,
     SUMMARY_COLUMNS,
@@ -217,7 +216,7 @@ def _merge_summaries(
     known = summaries_of(row[:-3] for row in rows)
     exact, waiting, run_nos = np.array([row[-3:] for row in rows], np.int64).reshape(-1, 3).T
     repeating = overlaps(known, new)
-    direct = (new["count"] >= CHUNK_POINTS // 2) & ~repeating & (waiting == 0)
+    direct = (new["count"] >= chunks.CHUNK_POINTS // 2) & ~repeating & (waiting == 0)
     waiting += np.where(direct, 0, new["count"])
     exact = exact.astype(bool) & ~repeating
     write_summaries(connection, series_ids, merge(known, new), exact, waiting)
