@@ -42,10 +42,10 @@ MAGIC = b"steplog\0"
 FORMAT = 1
 PAGE = 4096
 SLOT = 32
-CAPACITY = 16 << 20
-"""Bytes of one journal: half a million points. A mapped journal counts as memory of the training
-process while it is written, so it must not be large."""
-STRETCHES = (PAGE + (1 << 20), 4 << 20, CAPACITY)
+CAPACITY = 8 << 20
+"""Bytes of one journal: a quarter of a million points. A mapped journal counts as memory of the
+training process while it is written, so it must not be large."""
+STRETCHES = (PAGE + (1 << 20), 3 << 20, CAPACITY)
 """Up to where a mapped journal reserves space, one stretch after the other."""
 LARGEST_PAYLOAD = 8 << 20
 SUFFIX = ".journal"

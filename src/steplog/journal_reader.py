@@ -40,8 +40,8 @@ from steplog.operations import Operation, SeriesKey
 from steplog.points import POINT as SLOTS
 from steplog.stores.base import Position
 
-STRETCH = 1 << 16
-"""Slots that are read at once: two MiB, which the processor's caches still hold."""
+STRETCH = 1 << 15
+"""Slots that are read at once: one MiB, which the processor's caches still hold."""
 LOST_SECONDS = 60.0
 """A heartbeat older than this, where no lock tells, means that the writer is gone."""
 
