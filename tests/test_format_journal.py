@@ -51,6 +51,8 @@ def read_journal(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]], list
                 operations.append(json.loads(payload))
     named = [(series[number], *rest) for number, *rest in points if number in series]
     return header, operations, named
+
+
 # --------------------------------------------------------------------------------------------------
 
 

@@ -116,6 +116,7 @@ class Backend:
             self._ingestor = Ingestor(open_store(self.directory), self.journals)
         return self._ingestor
 
+
 def backend(uri: str | None = None) -> Backend:
     """Return the backend of a tracking URI; None for the one in force. One per directory.
 

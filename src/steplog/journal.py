@@ -79,7 +79,6 @@ tuple, because a thread that took the buffer of one journal and a slot of the ne
 point. The function raises StopIteration when no slot is left."""
 
 
-
 def exhausted() -> Head:
     """Return the head of a journal whose slots cannot be claimed: callers take the slow path."""
     return (bytearray(), iter(()).__next__)

@@ -70,9 +70,7 @@ def is_torn(path: str) -> bool:
 
 def live_writers(directory: str) -> frozenset[str]:
     """Return the ids of the writers that are alive."""
-    return frozenset(
-        reader.header.writer_id for reader in readers(directory) if reader.alive()
-    )
+    return frozenset(reader.header.writer_id for reader in readers(directory) if reader.alive())
 
 
 def readers(directory: str) -> Iterator[JournalReader]:
@@ -92,9 +90,7 @@ def readers(directory: str) -> Iterator[JournalReader]:
             reader.close()
 
 
-def states(
-    directory: str, position: Callable[[str], Position] | None = None
-) -> list[JournalState]:
+def states(directory: str, position: Callable[[str], Position] | None = None) -> list[JournalState]:
     """Look at every journal, those included that cannot be read or were kept aside.
 
     Args:
