@@ -320,7 +320,7 @@ def test_children_forked_while_the_parent_uses_its_catalog() -> None:
                 steplog.log_metric("loss", 1)
                 steplog.flush_async_logging()
                 steplog.get_run(run.info.run_id)
-        threads = [threading.Thread(target=use) for _ in range(2)]
+        threads = [threading.Thread(target=use, daemon=True) for _ in range(2)]
         for thread in threads: thread.start()
         for child in range(20):
             pid = os.fork()
