@@ -289,7 +289,7 @@ def _fresh_directory(last: str) -> str:
 def make_everything_small() -> None:
     """Let it happen all the time what otherwise happens rarely: full journals, ingest, sealing."""
     journal.CAPACITY = 1 << 18
-    journal.STRETCHES = (journal.PAGE + (1 << 15), 1 << 17, journal.CAPACITY)
+    journal.STRETCH = 1 << 15
     background.PERIOD_SECONDS = 0.01
     background.SWEEP_SECONDS = 0.1
     settings.override("STEPLOG_SEAL_POINTS", 2_000)

@@ -43,5 +43,4 @@ def clean_process(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> I
     runs.refresh()
     for opened in backend._backends.values():
         opened.recorder.close()
-        if opened._ingestor is not None:
-            opened._ingestor.store.close()
+        opened.close()

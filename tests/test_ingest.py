@@ -20,7 +20,7 @@ from steplog.journal import (
     OPERATION,
     POINT,
     SERIES,
-    AppendedJournal,
+    SLOT,
     MappedJournal,
     new_header,
     record,
@@ -49,10 +49,11 @@ def begin(directory: Path) -> MappedJournal:
     return mapped
 
 
-def log(mapped: MappedJournal | AppendedJournal, steps: range) -> None:
+def log(mapped: MappedJournal, steps: range) -> None:
     """Log the value step / 2 at each step."""
     for step in steps:
-        mapped.append_points([step, 1000 + step, step / 2, 1, POINT], 1)
+        while mapped.append_points([step, 1000 + step, step / 2, 1, POINT], 1) is None:
+            assert mapped.extend(SLOT)
 
 
 def steps(store: Store) -> list[int]:
@@ -138,7 +139,7 @@ def test_a_stretch_larger_than_one_read_comes_whole(tmp_path: Path) -> None:
         flat += [step, 1000, 0.5, 1, POINT]
     for start in range(0, count, 20_000):
         while mapped.append_points(flat[5 * start : 5 * (start + 20_000)], 20_000) is None:
-            assert mapped.extend()
+            assert mapped.extend(20_000 * SLOT)
     mapped.close()
     assert Ingestor(store, str(tmp_path)).ingest().points == count
     assert np.array_equal(steps(store), np.arange(count))

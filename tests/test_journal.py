@@ -124,13 +124,13 @@ def test_a_full_journal_takes_no_more(tmp_path: Path) -> None:
     """A mapped journal grows to its full size and then says that it has no room."""
     mapped = MappedJournal(str(tmp_path), header())
     count = 0
-    while mapped.append_points([0, 0, 0.0, 1, POINT] * 256, 256) is not None or mapped.extend():
+    while mapped.append_points([0, 0, 0.0, 1, POINT] * 256, 256) is not None or mapped.extend(SLOT):
         count += 256
     buffer, claim = mapped.head
     for slot in iter(lambda: next(iter([*_claimed(claim)]), None), None):
         release(buffer, slot)
     assert os.path.getsize(mapped.path) == journal.CAPACITY
-    assert not mapped.extend()
+    assert not mapped.extend(SLOT)
     mapped.seal()
     assert mapped.unwritten() == 0
 

@@ -68,13 +68,14 @@ def test_the_bytes_are_those_of_the_format() -> None:
         "name": None,
         "lifecycle_stage": None,
     }
-    assert json.loads(encode_series(SeriesKey("0f", "loss"))) == {
+    assert json.loads(encode_series(SeriesKey("0f", "loss"))) == {"run_id": "0f", "key": "loss"}
+    assert json.loads(encode_series(SeriesKey("0f", "acc", "m-1", "digits", "abc", 2))) == {
         "run_id": "0f",
-        "key": "loss",
-        "model_id": "",
-        "dataset_name": "",
-        "dataset_digest": "",
-        "attempt": 0,
+        "key": "acc",
+        "model_id": "m-1",
+        "dataset_name": "digits",
+        "dataset_digest": "abc",
+        "attempt": 2,
     }
 
 

@@ -8,15 +8,15 @@ What is not here: which URI is in force is a setting; what is read and written i
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from steplog import settings
+from steplog import forks, settings
 from steplog.exceptions import MlflowException, invalid
-from steplog.forks import undisturbed
 from steplog.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Backend:
 
         This changes nothing.
         """
-        with undisturbed:
+        with forks.undisturbed:
             from steplog import journals
 
         with self._lock:
@@ -93,10 +93,17 @@ class Backend:
 
     def live_writers(self) -> frozenset[str]:
         """Return the ids of the writers that are alive, this process's among them."""
-        with undisturbed:
+        with forks.undisturbed:
             from steplog import journals
 
         return journals.live_writers(self.journals)
+
+    def close(self) -> None:
+        """Give back the files that reading has opened; who reads again opens them again."""
+        with self._lock:
+            if self._ingestor is not None:
+                self._ingestor.close()
+                self._ingestor = None
 
     def ingests(self) -> bool:
         """Tell whether this process moves what it logs into the store itself."""
@@ -109,11 +116,12 @@ class Backend:
         if self._ingestor is None:
             # numpy and sqlite3 come with these; a process that only logs loads them later, in the
             # background, and one that must not ingest never does.
-            with undisturbed:
+            with forks.undisturbed:
                 from steplog.ingest import Ingestor
                 from steplog.stores import open_store
 
             self._ingestor = Ingestor(open_store(self.directory), self.journals)
+            atexit.register(self.close)
         return self._ingestor
 
 
@@ -178,5 +186,4 @@ def _after_fork_in_child() -> None:
         found._reset()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.around(after_in_child=_after_fork_in_child)

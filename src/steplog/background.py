@@ -109,7 +109,10 @@ class Background:
                 request = self._requests.get(timeout=PERIOD_SECONDS)
             except Empty:
                 request = Request((), False, SimpleQueue())
-            request.answer.put(self._round(request))
+            answer = self._round(request)
+            if request.last and self._ingestor is not None:
+                self._ingestor.close()
+            request.answer.put(answer)
             if request.last:
                 return
 

@@ -88,6 +88,12 @@ class Ingestor:
         orphans = [r.path for r in journals.readers(self.directory) if not r.alive()]
         return self.ingest(orphans)
 
+    def close(self) -> None:
+        """Give back the files and the store; the ingestor cannot be used afterwards."""
+        while self._readers:
+            self._readers.popitem()[1].close()
+        self.store.close()
+
     def position(self, journal_id: str) -> Position:
         """Return up to where the store has a journal."""
         return self.store.positions([journal_id]).get(journal_id, START)

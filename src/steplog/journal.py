@@ -244,8 +244,8 @@ class Journal(Protocol):
         """Write points given as one flat list of step, timestamp, value, number, kind."""
         ...
 
-    def extend(self) -> bool:
-        """Reserve the next stretch of slots; False when the journal has reached its full size."""
+    def extend(self, room: int) -> bool:
+        """Reserve a stretch for `room` bytes of slots or more; False where there is no space."""
         ...
 
     def seal(self) -> None:
@@ -426,14 +426,14 @@ class MappedJournal(_Slots, _File):
             os.unlink(self.path)
             raise
 
-    def extend(self) -> bool:
+    def extend(self, room: int) -> bool:
         # Reserving fills the space with zeros. A signal handler on top of it must not have logged
         # there, and so is told to begin another journal.
-        if self._reserving or self._end == self._capacity:
+        end = self._end + -(-room // STRETCH) * STRETCH
+        if self._reserving or end > self._capacity:
             return False
         self._reserving = True
         try:
-            end = self._end + STRETCH
             filesystem.reserve(self.fd, self._end, end)
         finally:
             self._reserving = False
@@ -490,7 +490,7 @@ class AppendedJournal(_File):
     def append_points(self, fields: list[float], count: int) -> int | None:
         return self.append(_points(count).pack(*fields))
 
-    def extend(self) -> bool:
+    def extend(self, room: int) -> bool:
         return False
 
     def seal(self) -> None:
@@ -516,7 +516,7 @@ class MemoryJournal(_Slots):
         self.header = header
         super().__init__(header.journal_id, bytearray(self.size), self.size)
 
-    def extend(self) -> bool:
+    def extend(self, room: int) -> bool:
         return False
 
     def points(self) -> int:

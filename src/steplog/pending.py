@@ -7,10 +7,9 @@ there. Who waits is told by an error, who does not by a warning (`report_refusal
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
-from steplog import settings
+from steplog import forks, settings
 from steplog.exceptions import MlflowException, warn
 from steplog.fold import Refusal
 from steplog.recorder import Recorder
@@ -97,6 +96,4 @@ def report_refusals() -> None:
             warn(f"The store refused what was logged to run {refusal.run_id}: {refusal.message}")
 
 
-if hasattr(os, "register_at_fork"):
-    # The parent asked, the parent will be told.
-    os.register_at_fork(after_in_child=_unheard.clear)
+forks.around(after_in_child=_unheard.clear)  # the parent asked, the parent will be told

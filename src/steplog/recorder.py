@@ -24,10 +24,9 @@ from itertools import count
 from typing import TYPE_CHECKING
 from weakref import WeakSet, WeakValueDictionary
 
-from steplog import operations, settings
+from steplog import forks, operations, settings
 from steplog.background import Background, ingests
 from steplog.exceptions import invalid
-from steplog.forks import undisturbed
 from steplog.journal import CLOCK, OPERATION, POINT, SERIES, SLOT, pack_point, record, release
 from steplog.operations import CreateRun, Operation, SeriesKey
 from steplog.writer import PATIENCE_SECONDS, Ticket, Writer
@@ -265,7 +264,6 @@ _forking: list[Recorder] = []
 def _before_fork() -> None:
     # No other thread is just turning a page then: the child could not close a journal that it
     # cannot find, and with it open the parent would look alive as long as the child is.
-    undisturbed.acquire()
     for recorder in list(_recorders):
         recorder.writer.lock.acquire()
         _forking.append(recorder)
@@ -274,18 +272,15 @@ def _before_fork() -> None:
 def _after_fork_in_parent() -> None:
     while _forking:
         _forking.pop().writer.lock.release()
-    undisturbed.release()
 
 
 def _after_fork_in_child() -> None:
     while _forking:
         _forking.pop()._after_fork()
-    undisturbed.release()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
-    )
+forks.around(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)

@@ -12,10 +12,10 @@ run that is meant (see `refresh`).
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 from types import TracebackType
 
+from steplog import forks
 from steplog.client import Client
 from steplog.entities import Run
 from steplog.exceptions import warn
@@ -179,5 +179,4 @@ def _after_fork_in_child() -> None:
     refresh()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.around(after_in_child=_after_fork_in_child)

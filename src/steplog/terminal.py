@@ -467,13 +467,14 @@ def _ticks(low: float, high: float, count: int) -> list[float]:
 
 def _log_ticks(low: float, high: float, count: int) -> list[float]:
     """Return about `count` round values between 10**low and 10**high."""
-    decades = range(math.floor(low), math.floor(high) + 1, math.ceil((high - low) / count))
+    low, high = max(low, -323.0), min(high, 308.0)  # what a float can be, with some room around it
+    decades = range(math.floor(low), math.floor(high) + 1, max(math.ceil((high - low) / count), 1))
     digits = (1, 2, 5) if high - low < 2 else (1,)
     ticks = [digit * 10.0**decade for decade in decades for digit in digits]
     inside = [tick for tick in ticks if low <= math.log10(tick) <= high]
     if len(inside) > 1:
         return inside
-    return [tick for tick in _ticks(10.0**low, min(10.0**high, 1e308), count) if tick > 0]
+    return [tick for tick in _ticks(10.0**low, 10.0**high, count) if tick > 0]
 
 
 def _step_ticks(first: int, last: int, count: int) -> range:

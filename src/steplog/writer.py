@@ -162,7 +162,7 @@ class Writer:
             if self.head is not seen:
                 return True
             journal = self._journal
-            if journal is not None and not failed and self._extended(journal):
+            if journal is not None and not failed and self._extended(journal, size):
                 if journal is self._journal:  # else a signal handler has turned the page
                     self.head = journal.head
                 return True
@@ -175,9 +175,9 @@ class Writer:
                 self._turn_to(fresh)
             return True
 
-    def _extended(self, journal: Journal) -> bool:
+    def _extended(self, journal: Journal, room: int) -> bool:
         try:
-            return journal.extend()
+            return journal.extend(room)
         except OSError as error:
             self._trouble(error)
             return False

@@ -30,9 +30,9 @@ from weakref import WeakSet
 import numpy as np
 import numpy.typing as npt
 
+from steplog import forks
 from steplog.exceptions import FormatTooNew, StoreDamaged, StoreError
 from steplog.fold import default_experiment
-from steplog.forks import undisturbed
 from steplog.summary import SUMMARY
 
 FORMAT = 1
@@ -371,7 +371,6 @@ _carried: set[Path] = set()
 
 
 def _before_fork() -> None:
-    undisturbed.acquire()  # one fork at a time
     for database in list(_databases):
         database.before_fork()
 
@@ -379,18 +378,15 @@ def _before_fork() -> None:
 def _after_fork_in_parent() -> None:
     for database in list(_databases):
         database.after_fork()
-    undisturbed.release()
 
 
 def _after_fork_in_child() -> None:
     _carried.update(database.path for database in _databases if database.lent())
     _databases.clear()  # they belong to the parent; who needs one here makes another
-    undisturbed.release()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
-    )
+forks.around(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)
