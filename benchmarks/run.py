@@ -97,10 +97,16 @@ def environment(peer: Peer) -> Path:
     if not stamp.exists() or stamp.read_text() != peer.requirement:
         print(f"installing {peer.label} …", file=sys.stderr, flush=True)
         venv.create(folder, with_pip=True, clear=True)
-        what = ["--editable", HERE.parent] if peer == PEERS[STEPLOG] else [peer.requirement]
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *what], check=True)
+        what = HERE.parent if peer == PEERS[STEPLOG] else peer.requirement
+        _install(python, what)
         stamp.write_text(peer.requirement)
+    if peer == PEERS[STEPLOG]:  # as it is now, and compiled as an installation is
+        _install(python, "--force-reinstall", "--no-deps", HERE.parent)
     return python
+
+
+def _install(python: Path, *what: str | Path) -> None:
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *what], check=True)
 
 
 def _distribution(peer: Peer) -> str:

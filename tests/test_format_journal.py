@@ -36,7 +36,9 @@ def read_journal(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]], list
         (kind,) = struct.unpack_from("<I", slot, 28)
         if kind in (1, 2):
             step, time, bits, number = struct.unpack_from("<qqQI", slot)
-            points.append((number, step, time // 1_000_000 if kind == 2 else time, bits))
+            if kind == 2:
+                time = int(struct.unpack_from("<d", slot, 8)[0] * 1000)
+            points.append((number, step, time, bits))
         elif kind in (3, 4):
             length, crc, number = struct.unpack_from("<III", slot)
             count = -(-length // 28)

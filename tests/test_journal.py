@@ -29,6 +29,7 @@ from steplog.journal import (
     MappedJournal,
     MemoryJournal,
     new_header,
+    pack_clock,
     pack_point,
     record,
     release,
@@ -90,13 +91,25 @@ def rows(stretch: Stretch) -> list[tuple[int, int, float]]:
 def test_every_way_of_writing_gives_the_same_records(written: Any) -> None:
     """Points, series and operations come back as they were given, whatever wrote the file."""
     written.append(DEFINITION)
-    written.append_points([5, 1000, 0.25, 1, POINT, 6, 2_999_999, 0.5, 1, CLOCK], 2)
+    written.append_points([5, 1000, 0.25, 1, POINT, 6, 2, 0.5, 1, POINT], 2)
     written.append(record(OPERATION, operations.encode(DeleteTag(RUN, "x" * 200))))
     found = read_all(written.path, final=False)
     assert rows(found) == [(5, 1000, 0.25), (6, 2, 0.5)]
     assert found.series == {1: KEY}
     assert [operation for _, operation in found.operations] == [DeleteTag(RUN, "x" * 200)]
     assert found.damaged == []
+
+
+def test_the_time_of_the_clock_becomes_milliseconds(tmp_path: Path) -> None:
+    """A point with the clock's time is read with the milliseconds that Python makes of it."""
+    mapped = MappedJournal(str(tmp_path), header())
+    mapped.append(DEFINITION)
+    seconds = [1_700_000_000.1239998, 0.0, 1_700_000_000.9999999, 4e9]
+    for step, time in enumerate(seconds):
+        buffer, claim = mapped.head
+        pack_clock(buffer, claim(), step, time, 0.5, 1, CLOCK)
+    found = rows(read_all(mapped.path, final=False))
+    assert [time for _, time, _ in found] == [int(time * 1000) for time in seconds]
 
 
 def test_a_journal_lives_until_it_is_closed(written: Any) -> None:

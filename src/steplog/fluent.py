@@ -13,8 +13,9 @@ What is not here: which run is meant (`steplog.runs`), and everything that names
 
 from __future__ import annotations
 
+from array import array
 from operator import attrgetter
-from time import time_ns
+from time import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from steplog import backend, context, rules, runs, settings
@@ -22,7 +23,7 @@ from steplog.client import PARENT_RUN_ID, RUN_NAME, Client, now_ms
 from steplog.entities import Experiment, LifecycleStage, Metric, Param, Run, RunTag
 from steplog.exceptions import MlflowException, invalid, warn
 from steplog.fold import DEFAULT_EXPERIMENT_ID
-from steplog.journal import CLOCK, pack_point, release
+from steplog.journal import CLOCK, POINT, pack_clock, release
 from steplog.pending import LOGGED, RunOperations, report_refusals
 from steplog.runs import ActiveRun
 
@@ -95,7 +96,7 @@ def log_metric(
             pass  # a new key, a key that is no text, a journal without a slot left
         else:
             try:
-                pack_point(buffer, slot, step or 0, time_ns(), value, number, CLOCK)
+                pack_clock(buffer, slot, step or 0, time(), value, number, CLOCK)
             except Exception:
                 release(buffer, slot)  # what is wrong with the value or the step is said below
             else:
@@ -154,12 +155,12 @@ def log_metrics(
     everyday = run_id is None and model_id is None and dataset is None
     if everyday and timestamp is None and metrics:
         try:
-            series, at, now = runs.series, step or 0, time_ns()
-            fields: list[float] = []
-            for key, value in metrics.items():
-                recorder, number = series[key]
-                fields += (at, now, float(value), number, CLOCK)
-            recorder.log_many(fields, len(metrics))
+            series = runs.series
+            known = [series[key] for key in metrics]
+            fields: list[float] = [step or 0, now_ms(), 0.0, 0, POINT] * len(known)
+            fields[2::5] = array("d", metrics.values())  # raises where one is no number
+            fields[3::5] = [number for _, number in known]
+            known[0][0].log_many(fields, len(known))
         except Exception:
             pass  # nothing was logged; what is wrong, if anything is, is said below
         else:

@@ -51,17 +51,19 @@ LARGEST_PAYLOAD = 8 << 20
 SUFFIX = ".journal"
 
 EMPTY, POINT, CLOCK, SERIES, OPERATION, MORE, SKIP = range(7)
-"""The kinds of a slot. A CLOCK point holds the time in ns, as the clock gave it: dividing by a
-million would cost `log_metric` a fifth of its time, and whoever reads the journal does it for
-thousands at once."""
+"""The kinds of a slot. A CLOCK point holds the time as the clock gave it, seconds in a float: to
+make milliseconds of it would cost `log_metric` a fifth of its time, and whoever reads the journal
+does it for thousands at once."""
 
 LOCKED, HEARTBEAT = range(2)
 """How a reader tells that the writer lives: it holds the file's lock, or it stamps the header."""
 OPEN, CLOSED = range(2)
 
 pack_point = struct.Struct("<qqdII").pack_into
-"""Fill a slot: buffer, offset, step, timestamp, value, series number, kind. It zeroes the slot
-first and then writes field by field, the kind last."""
+"""Fill a slot: buffer, offset, step, timestamp in ms, value, series number, POINT. It zeroes the
+slot first and then writes field by field, the kind last."""
+pack_clock = struct.Struct("<qddII").pack_into
+"""The same with the time in seconds, a float, and CLOCK."""
 _HEAD = struct.Struct("<III16xI")
 _KIND = struct.Struct("<I")
 _HEADER = struct.Struct("<8sII16s16sIiqqQQII16s144s768s")

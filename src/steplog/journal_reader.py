@@ -220,7 +220,8 @@ class JournalReader:
         """Return the points, in ms; leave out those whose series definition was damaged."""
         points = np.concatenate(found.points)
         clock = points["kind"] == CLOCK
-        points["timestamp"][clock] //= 1_000_000
+        seconds = points["timestamp"][clock].view(np.float64)
+        points["timestamp"][clock] = (seconds * 1000).astype(np.int64)
         known = np.isin(points["series"], list(self._series))
         if not known.all():
             # A definition that was still a hole when it was passed has been written since: this

@@ -27,7 +27,7 @@ from weakref import WeakSet, WeakValueDictionary
 from steplog import forks, operations, settings
 from steplog.background import Background, ingests
 from steplog.exceptions import invalid
-from steplog.journal import CLOCK, OPERATION, POINT, SERIES, SLOT, pack_point, record, release
+from steplog.journal import CLOCK, OPERATION, POINT, SERIES, SLOT, pack_clock, record, release
 from steplog.operations import CreateRun, Operation, SeriesKey
 from steplog.writer import PATIENCE_SECONDS, Ticket, Writer
 
@@ -58,16 +58,14 @@ def _logging(
 ) -> Callable[..., None]:
     """Return the function that logs to a series; it calls `fallback(value, step)` when in doubt."""
     # All that `log` uses is a local of this call: nothing is looked up when it runs.
-    time_ns, pack, skip, kind = time.time_ns, pack_point, release, CLOCK
+    now, pack, skip, kind = time.time, pack_clock, release, CLOCK
 
     def log(value: float, step: int | None = 0) -> None:
         try:
             buffer, claim = writer.head
-            slot = claim()
-        except StopIteration:
+            pack(buffer, slot := claim(), step, now(), value, number, kind)
+        except StopIteration:  # no slot is left
             return fallback(value, step)
-        try:
-            pack(buffer, slot, step, time_ns(), value, number, kind)
         except Exception:
             skip(buffer, slot)
             return fallback(value, step)
@@ -111,16 +109,11 @@ class Recorder:
 
     def point(self, number: int, step: int, timestamp_ms: int | None, value: float) -> None:
         """Record one checked point; a timestamp of None is now."""
-        if timestamp_ms is None:
-            self.log_many([step, time.time_ns(), value, number, CLOCK], 1)
-        else:
-            self.log_many([step, timestamp_ms, value, number, POINT], 1)
+        timestamp = int(time.time() * 1000) if timestamp_ms is None else timestamp_ms
+        self.log_many([step, timestamp, value, number, POINT], 1)
 
     def log_many(self, fields: list[float], points: int) -> None:
-        """Record checked points, given flat: step, timestamp, value, number and kind of each.
-
-        Timestamps are ns where the kind is CLOCK, ms where it is POINT.
-        """
+        """Record checked points, given flat: step, timestamp (ms), value, number, POINT of each."""
         size = points * SLOT
         if not self.writer.write(lambda journal: journal.append_points(fields, points), size):
             self.writer.drop(points)
