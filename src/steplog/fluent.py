@@ -155,8 +155,7 @@ def log_metrics(
     everyday = run_id is None and model_id is None and dataset is None
     if everyday and timestamp is None and metrics:
         try:
-            series = runs.series
-            known = [series[key] for key in metrics]
+            known = list(map(runs.series.__getitem__, metrics))
             fields: list[float] = [step or 0, now_ms(), 0.0, 0, POINT] * len(known)
             fields[2::5] = array("d", metrics.values())  # raises where one is no number
             fields[3::5] = [number for _, number in known]
