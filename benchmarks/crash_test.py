@@ -275,7 +275,7 @@ def crash(kills: int, seconds: float, rng: random.Random) -> dict[str, Found]:
         totals[child.__name__] += found
         if not found.good:
             print(f"kill {number}, {child.__name__}: {found} in {directory}", file=sys.stderr)
-            directory = ""  # kept, to be looked at
+            directory = _fresh_directory("")  # the other is kept, to be looked at
     shutil.rmtree(directory, ignore_errors=True)
     return totals
 

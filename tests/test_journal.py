@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -309,3 +311,37 @@ def test_every_bit_of_a_point_comes_back(points: list[tuple[int, int, int]]) -> 
     found = found[found["f4"] == POINT]
     expected = [(s, t, int(v)) for (s, t, _), v in zip(points, values.view(np.uint64), strict=True)]
     assert [(int(p[0]), int(p[1]), int(p[2])) for p in found] == expected
+
+
+def test_a_slot_that_is_filled_while_it_is_read_is_whole_or_not_there(tmp_path: Path) -> None:
+    """A reader beside a writer at full speed never sees the kind of a slot without the rest."""
+    mapped = MappedJournal(str(tmp_path), header())
+    mapped.append(DEFINITION)
+    script = (
+        "import sys\n"
+        "from steplog.journal_reader import JournalReader\nfrom steplog.stores.base import START\n"
+        "reader, position, points = JournalReader(sys.argv[1]), START, 0\n"
+        "print('ready', flush=True)\n"
+        "while points < int(sys.argv[2]):\n"
+        "    while stretch := reader.read(position, final=False):\n"
+        "        position, points = stretch.after, points + len(stretch.points)\n"
+        "        steps = stretch.points['step']\n"
+        "        assert (steps > 0).all() and (stretch.points['timestamp'] == steps * 1000).all()\n"
+        "        assert (stretch.points['value'] == steps / 2).all()\n"
+    )
+    count = 200_000
+    command = [sys.executable, "-c", script, mapped.path, str(count)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as reader:
+        assert reader.stdout is not None
+        reader.stdout.readline()
+        for step in range(1, count + 1):
+            buffer, claim = mapped.head
+            try:
+                slot = claim()
+            except StopIteration:
+                assert mapped.extend(SLOT)
+                buffer, claim = mapped.head
+                slot = claim()
+            pack_clock(buffer, slot, step, float(step), step / 2, 1, CLOCK)
+    assert reader.returncode == 0
+    mapped.close()

@@ -158,6 +158,18 @@ class JournalReader:
     # -- slots ----------------------------------------------------------------------------------
 
     def _slots(self, start: int, end: int) -> Slots:
+        # Reading copies a slot from its first byte to its last, just as it is being written: the
+        # kind may be there already when the step was not yet. So a slot counts only if its kind was
+        # there before the rest was read: everything is read twice.
+        before = self._copy(start, end)
+        slots = self._copy(start, start + before.nbytes)
+        late = (before["kind"] == EMPTY) & (slots["kind"] != EMPTY)
+        if late.any():
+            slots = slots.copy()
+            slots["kind"][late] = EMPTY
+        return slots
+
+    def _copy(self, start: int, end: int) -> Slots:
         data = filesystem.read_at(self._fd, max(end - start, 0), start)
         return np.frombuffer(data, SLOTS, count=len(data) // SLOT)
 
