@@ -28,7 +28,6 @@ import struct
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import lru_cache
@@ -314,8 +313,8 @@ class _Slots:
 
     def seal(self) -> None:
         if self._claimed_end is None:
-            self._claimed_end = next(self._free, self._end)
-            deque(self._free, maxlen=0)
+            rest = list(self._free)  # all at once: nobody claims a slot in between
+            self._claimed_end = rest[0] if rest else self._end
 
     def unwritten(self) -> int:
         assert self._claimed_end is not None, "only a sealed journal knows"

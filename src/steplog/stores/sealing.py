@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from steplog.exceptions import StoreDamaged
 from steplog.fold import OPEN_STATUSES
-from steplog.points import arrange
+from steplog.points import POINT, arrange
 from steplog.stores import chunks, tail
 from steplog.stores.database import (
     LISTED,
@@ -159,7 +159,7 @@ def _group(
 ) -> npt.NDArray[np.void]:
     """Return the points of the series from index `first` to before `last`, old ones first."""
     series_ids = sealed.series_ids
-    parts = []
+    parts = [np.empty(0, POINT)]  # nothing else, where another process has just sealed them
     for index in range(*np.searchsorted(again.owners, [first, last]).tolist()):
         chunk_id = int(again.chunk_ids[index])
         try:
