@@ -157,7 +157,8 @@ def log_metrics(
         try:
             known = list(map(runs.series.__getitem__, metrics))
             fields: list[float] = [step or 0, now_ms(), 0.0, 0, POINT] * len(known)
-            fields[2::5] = array("d", metrics.values())  # raises where one is no number
+            fields[2::5] = values = list(metrics.values())
+            array("d", values)  # raises where one is no number; then none of them may be stored
             fields[3::5] = [number for _, number in known]
             known[0][0].log_many(fields, len(known))
         except Exception:
