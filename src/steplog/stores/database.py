@@ -232,11 +232,12 @@ class Database:
     def _connect(self) -> Connection:
         if os.access(self.path.parent, os.W_OK):
             return _connect(self.path, "mode=rw", self._timeout)
+        connection = _connect(self.path, "mode=ro", self._timeout)
         try:
-            connection = _connect(self.path, "mode=ro", self._timeout)
             connection.execute("SELECT * FROM journals LIMIT 1")
         except sqlite3.OperationalError:
             # Reading along with writers takes a file beside this one, which cannot be made here.
+            connection.close()
             return _connect(self.path, "immutable=1", self._timeout)
         return connection
 
@@ -293,11 +294,15 @@ def _connect(path: Path, mode: str, timeout: float) -> Connection:
         check_same_thread=False,
         factory=Connection,
     )
-    connection.execute("PRAGMA cache_size = -4096")
-    # Most of what is written waits in the tail only until it is sealed. The later the log is copied
-    # into the file, the less of that is copied: after 16 MiB, in pages of 4 KiB.
-    connection.execute("PRAGMA wal_autocheckpoint = 4096")
-    connection.execute("PRAGMA journal_size_limit = 16777216")
+    try:
+        connection.execute("PRAGMA cache_size = -4096")
+        # Most of what is written waits in the tail only until it is sealed. The later the log is
+        # copied into the file, the less of that is copied: after 16 MiB, in pages of 4 KiB.
+        connection.execute("PRAGMA wal_autocheckpoint = 4096")
+        connection.execute("PRAGMA journal_size_limit = 16777216")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
