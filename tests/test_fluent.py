@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import mlflow_scenarios
 import pytest
@@ -461,3 +462,28 @@ def test_run_context_that_is_no_object(store: Path, monkeypatch: pytest.MonkeyPa
     with pytest.warns(SteplogWarning, match="MLFLOW_RUN_CONTEXT"), steplog.start_run():
         pass
     assert fluent.active_run() is None
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["new", "known"])
+@pytest.mark.parametrize(
+    ("metrics", "step", "path"),
+    [
+        ({"a": 0.5, "b": None}, 0, "metrics[1].value"),
+        ({"a": 0.5, "b": "abc"}, 0, "metrics[1].value"),
+        ({"a": 0.5, "c@": 0.5}, 0, "metrics[1].name"),
+        ({"a": 0.5, "b": 0.5}, 1.5, "metrics[0].step"),
+    ],
+)
+def test_one_bad_metric_refuses_the_batch(
+    metrics: dict[str, Any], step: Any, path: str, known: bool
+) -> None:
+    """The error names the first bad metric by its place, and none of the batch is stored."""
+    with steplog.start_run() as run:
+        if known:
+            steplog.log_metrics({"a": 1.0, "b": 1.0})
+        with pytest.raises(MlflowException) as caught:
+            steplog.log_metrics(metrics, step=step)
+    assert f"'{path}'" in caught.value.message
+    assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
+    expected = {"a": 1.0, "b": 1.0} if known else {}
+    assert steplog.get_run(run.info.run_id).data.metrics == expected

@@ -187,33 +187,6 @@ def test_torch_tensors_are_taken_without_importing_torch(monkeypatch: pytest.Mon
     )
 
 
-def test_a_batch_gives_floats_in_the_order_given() -> None:
-    """All metrics of a batch come back as floats, with one int timestamp and one int step."""
-    metrics = {"b": 1, "a": 0.5, "c": np.float32(2)}
-    expected = ([("b", 1.0), ("a", 0.5), ("c", 2.0)], 1000, 3)
-    assert rules.check_metrics(metrics, 1000, 3.0) == expected
-    assert rules.check_metrics(metrics, 1000, 3.0, known={"a", "b", "c"}) == expected
-
-
-@pytest.mark.parametrize("known", [frozenset(), frozenset({"a", "b", "c@"})], ids=["new", "known"])
-@pytest.mark.parametrize(
-    ("metrics", "timestamp", "step", "path"),
-    [
-        ({"a": 0.5, "b": None}, 0, 0, "metrics[1].value"),
-        ({"a": 0.5, "b": "abc"}, 0, 0, "metrics[1].value"),
-        ({"a": 0.5, "c@": 0.5, "d@": 0.5}, 0, 0, "metrics[1].name"),
-        ({"a": 0.5, "b": 0.5}, -1, 0, "metrics[0].timestamp"),
-        ({"a": 0.5, "b": 0.5}, 0, 1.5, "metrics[0].step"),
-    ],
-)
-def test_one_bad_metric_refuses_the_batch(
-    metrics: dict[str, object], timestamp: object, step: object, path: str, known: frozenset[str]
-) -> None:
-    """The error names the place of the first bad metric, whether or not its key is known."""
-    with pytest.raises(MlflowException, match="'" + path.replace("[", r"\[") + "'"):
-        rules.check_metrics(metrics, timestamp, step, known)
-
-
 @pytest.mark.parametrize("key", [*GOOD_KEYS, *BAD_KEYS], ids=ascii)
 def test_keys_of_params_and_tags_are_judged_as_by_mlflow(mlflow: SimpleNamespace, key: Any) -> None:
     """A param's, a tag's and an experiment tag's key meet the very rules and texts of MLflow."""

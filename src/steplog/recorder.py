@@ -27,7 +27,7 @@ from weakref import WeakSet, WeakValueDictionary
 from steplog import forks, operations, settings
 from steplog.background import Background, ingests
 from steplog.exceptions import invalid
-from steplog.journal import CLOCK, OPERATION, POINT, SERIES, SLOT, pack_clock, record, release
+from steplog.journal import CLOCK, OPERATION, SERIES, SLOT, pack_clock, record, release
 from steplog.operations import CreateRun, Operation, SeriesKey
 from steplog.writer import PATIENCE_SECONDS, Ticket, Writer
 
@@ -106,11 +106,6 @@ class Recorder:
         series = self._numbers.get(key.run_id)
         number = series.get(key) if series else None
         return self._define(key) if number is None else number
-
-    def point(self, number: int, step: int, timestamp_ms: int | None, value: float) -> None:
-        """Record one checked point; a timestamp of None is now."""
-        timestamp = int(time.time() * 1000) if timestamp_ms is None else timestamp_ms
-        self.log_many([step, timestamp, value, number, POINT], 1)
 
     def log_many(self, fields: list[float], points: int) -> None:
         """Record checked points, given flat: step, timestamp (ms), value, number, POINT of each."""

@@ -17,8 +17,7 @@ import os
 import posixpath
 import re
 import sys
-from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable
 from typing import Any
 
 from steplog import settings
@@ -122,37 +121,6 @@ def check_metric(
         )
     _check_length("Metric name", MAX_KEY_LENGTH, key)
     return key, number, time_ms, whole_step
-
-
-def check_metrics(
-    metrics: Mapping[str, object],
-    timestamp: object,
-    step: object,
-    known: AbstractSet[str] = frozenset(),
-) -> tuple[list[tuple[str, float]], int, int]:
-    """Check metrics that share one timestamp and step; raise before any of them is stored.
-
-    Args:
-        metrics: key -> value; at least one.
-        timestamp: as in `check_metric`.
-        step: as in `check_metric`.
-        known: keys that were checked before and need not be again.
-
-    Returns:
-        ``(key, value)`` in the order given, the timestamp and the step.
-
-    Raises:
-        MlflowException: as `check_metric`; the message names the metric as ``metrics[i]``.
-
-    """
-    values = [value if type(value) is float else _as_float(value) for value in metrics.values()]
-    # Both tests run in C: this is the price of every key of every `log_metrics`.
-    ordinary = metrics.keys() <= known and set(map(type, values)) == {float}
-    for index, (key, value) in enumerate(zip(metrics, values, strict=True)):
-        _, _, time_ms, whole_step = check_metric(key, value, timestamp, step, f"metrics[{index}].")
-        if ordinary:
-            break  # the first has shown that timestamp and step are right
-    return list(zip(metrics, values, strict=True)), time_ms, whole_step
 
 
 def check_param(key: str, value: object, path: str = "") -> tuple[str, str]:
