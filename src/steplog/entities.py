@@ -1,4 +1,5 @@
-"""What the public functions give and take: runs, experiments, metrics, params, tags, datasets.
+"""What the public functions give and take: runs, experiments, metrics, params, tags, datasets,
+models.
 
 Plain values with MLflow's names, attributes and argument order; no behaviour, no storage. They are
 written out by hand because `dataclasses` costs more to import than the rest of steplog's values
@@ -7,8 +8,9 @@ together. Do not assign to their attributes: they may be members of a set.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import ClassVar, NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import Enum
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from steplog.exceptions import invalid
 
@@ -46,10 +48,13 @@ class Entity:
 
     def to_dictionary(self) -> dict[str, object]:
         """Return the attributes by name, those of the entities inside it likewise."""
-        return {
-            name: value.to_dictionary() if isinstance(value, Entity) else value
-            for name, value in self
-        }
+        return {name: _plain(value) for name, value in self}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Entity):
+        return value.to_dictionary()
+    return [_plain(each) for each in value] if isinstance(value, list) else value
 
 
 class Metric(Entity):
@@ -132,6 +137,24 @@ class ExperimentTag(_Pair):
     __slots__ = ()
 
 
+class InputTag(_Pair):
+    """A tag of a dataset as the input of one run, such as ``mlflow.data.context``."""
+
+    __slots__ = ()
+
+
+class LoggedModelParameter(_Pair):
+    """A parameter of a logged model."""
+
+    __slots__ = ()
+
+
+class LoggedModelTag(_Pair):
+    """A tag of a logged model."""
+
+    __slots__ = ()
+
+
 class RunInfo(Entity):
     """What a run is called, where it belongs, and how far it has come.
 
@@ -200,20 +223,118 @@ class RunData(Entity):
         self.tags = {tag.key: tag.value for tag in tags}
 
 
+class Dataset(Entity):
+    """A dataset that runs use and metrics are measured on, known by name and digest.
+
+    Args:
+        name: the name shown to people.
+        digest: what tells this version of it from another.
+        source_type: the kind of place it came from.
+        source: that place.
+        schema: its columns, as text.
+        profile: its sizes, as text.
+
+    """
+
+    __slots__ = ("digest", "name", "profile", "schema", "source", "source_type")
+
+    def __init__(
+        self,
+        name: str,
+        digest: str,
+        source_type: str = "",
+        source: str = "",
+        schema: str | None = None,
+        profile: str | None = None,
+    ) -> None:
+        self.name = name
+        self.digest = digest
+        self.source_type = source_type
+        self.source = source
+        self.schema = schema
+        self.profile = profile
+
+    def _to_mlflow_entity(self) -> Dataset:
+        # What MLflow asks of the datasets that it builds itself; so `log_metric` can ask either.
+        return self
+
+
+class DatasetInput(Entity):
+    """A dataset that a run used, and the tags that say how."""
+
+    __slots__ = ("dataset", "tags")
+
+    def __init__(self, dataset: Dataset, tags: Sequence[InputTag] | None = None) -> None:
+        self.dataset = dataset
+        self.tags = list(tags or ())
+
+
+class LoggedModelInput(Entity):
+    """A model that a run used."""
+
+    __slots__ = ("model_id",)
+
+    def __init__(self, model_id: str) -> None:
+        self.model_id = model_id
+
+
+class LoggedModelOutput(Entity):
+    """A model that a run made, and the step at which it did."""
+
+    __slots__ = ("model_id", "step")
+
+    def __init__(self, model_id: str, step: int) -> None:
+        self.model_id = model_id
+        self.step = step
+
+
+class RunInputs(Entity):
+    """The datasets and the models that a run used."""
+
+    __slots__ = ("dataset_inputs", "model_inputs")
+
+    def __init__(
+        self,
+        dataset_inputs: Sequence[DatasetInput],
+        model_inputs: Sequence[LoggedModelInput] | None = None,
+    ) -> None:
+        self.dataset_inputs = list(dataset_inputs)
+        self.model_inputs = list(model_inputs or ())
+
+
+class RunOutputs(Entity):
+    """The models that a run made."""
+
+    __slots__ = ("model_outputs",)
+
+    def __init__(self, model_outputs: Sequence[LoggedModelOutput]) -> None:
+        self.model_outputs = list(model_outputs)
+
+
 class Run(Entity):
     """A run as it was when it was read; it does not follow what is logged later.
 
     Attributes:
         info: its name, place and state.
         data: its metrics, params and tags.
+        inputs: the datasets and models that it used.
+        outputs: the models that it made.
 
     """
 
-    __slots__ = ("data", "info")
+    __slots__ = ("data", "info", "inputs", "outputs")
 
-    def __init__(self, run_info: RunInfo, run_data: RunData) -> None:
+    def __init__(
+        self,
+        run_info: RunInfo,
+        run_data: RunData,
+        run_inputs: RunInputs | None = None,
+        run_outputs: RunOutputs | None = None,
+    ) -> None:
         self.info = run_info
         self.data = run_data
+        self.inputs = run_inputs or RunInputs([])
+        self.outputs = run_outputs or RunOutputs([])
 
 
 class Experiment(Entity):
@@ -259,40 +380,99 @@ class Experiment(Entity):
         self.last_update_time = last_update_time
 
 
-class Dataset(Entity):
-    """A dataset that metrics are measured on, known by name and digest.
+class LoggedModelStatus(str, Enum):
+    """How far a logged model has come."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    PENDING = "PENDING"
+    READY = "READY"
+    FAILED = "FAILED"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @staticmethod
+    def is_finalized(status: LoggedModelStatus) -> bool:
+        """Tell whether the model is complete, or never will be."""
+        return status in (LoggedModelStatus.READY, LoggedModelStatus.FAILED)
+
+
+class LoggedModel(Entity):
+    """A model that was trained or is measured, as it was when it was read.
 
     Args:
-        name: the name shown to people.
-        digest: what tells this version of it from another.
-        source_type: the kind of place it came from.
-        source: that place.
-        schema: its columns, as text.
-        profile: its sizes, as text.
+        experiment_id: the experiment it belongs to.
+        model_id: ``m-`` and 32 hex digits.
+        name: the name shown to people; several models may share it.
+        artifact_location: where its files are kept.
+        creation_timestamp: in milliseconds since 1970.
+        last_updated_timestamp: likewise.
+        model_type: the user's word for its kind, if any.
+        source_run_id: the run that made it, if any.
+        status: of `LoggedModelStatus`.
+        status_message: what went wrong, if anything.
+        tags: by key.
+        params: by key.
+        metrics: every point that was logged for this model, in whichever run.
 
     """
 
-    __slots__ = ("digest", "name", "profile", "schema", "source", "source_type")
+    __slots__ = (
+        "artifact_location",
+        "creation_timestamp",
+        "experiment_id",
+        "last_updated_timestamp",
+        "metrics",
+        "model_id",
+        "model_type",
+        "name",
+        "params",
+        "source_run_id",
+        "status",
+        "status_message",
+        "tags",
+    )
 
     def __init__(
         self,
+        experiment_id: str,
+        model_id: str,
         name: str,
-        digest: str,
-        source_type: str = "",
-        source: str = "",
-        schema: str | None = None,
-        profile: str | None = None,
+        artifact_location: str,
+        creation_timestamp: int,
+        last_updated_timestamp: int,
+        model_type: str | None = None,
+        source_run_id: str | None = None,
+        status: LoggedModelStatus | str = LoggedModelStatus.READY,
+        status_message: str | None = None,
+        tags: Sequence[LoggedModelTag] | Mapping[str, str] | None = None,
+        params: Sequence[LoggedModelParameter] | Mapping[str, str] | None = None,
+        metrics: Sequence[Metric] | None = None,
     ) -> None:
+        self.experiment_id = experiment_id
+        self.model_id = model_id
         self.name = name
-        self.digest = digest
-        self.source_type = source_type
-        self.source = source
-        self.schema = schema
-        self.profile = profile
+        self.artifact_location = artifact_location
+        self.creation_timestamp = creation_timestamp
+        self.last_updated_timestamp = last_updated_timestamp
+        self.model_type = model_type
+        self.source_run_id = source_run_id
+        self.status = LoggedModelStatus(status)
+        self.status_message = status_message
+        self.tags = _by_key(tags)
+        self.params = _by_key(params)
+        self.metrics = None if metrics is None else list(metrics)
 
-    def _to_mlflow_entity(self) -> Dataset:
-        # What MLflow asks of the datasets that it builds itself; so `log_metric` can ask either.
-        return self
+    @property
+    def model_uri(self) -> str:
+        """What MLflow loads the model by."""
+        return f"models:/{self.model_id}"
+
+
+def _by_key(pairs: Sequence[Any] | Mapping[str, str] | None) -> dict[str, str]:
+    if isinstance(pairs, Mapping):
+        return dict(pairs)
+    return {pair.key: pair.value for pair in pairs or ()}
 
 
 class Summary(NamedTuple):
