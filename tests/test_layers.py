@@ -16,6 +16,8 @@ PACKAGE = Path(steplog.__file__).parent
 LAYERS = """
     __main__
     cli
+    server
+    server.endpoint
     pages terminal
     steplog tracking testing
     fluent config
