@@ -17,9 +17,19 @@ Type: TypeAlias = "type[bool] | type[int] | type[float] | type[str] | tuple[str,
 Value: TypeAlias = "bool | int | float | str"
 
 # What `get` returns for which name, for the type checker; it also finds misspelled names.
-BoolName = Literal["MLFLOW_ENABLE_ASYNC_LOGGING", "MLFLOW_TRUNCATE_LONG_VALUES"]
-IntName = Literal["STEPLOG_MEMORY_LIMIT_MB", "STEPLOG_SEAL_POINTS"]
-FloatName = Literal["STEPLOG_SYNC_SECONDS", "STEPLOG_EXIT_SECONDS"]
+BoolName = Literal[
+    "MLFLOW_ENABLE_ASYNC_LOGGING",
+    "MLFLOW_TRUNCATE_LONG_VALUES",
+    "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING",
+]
+IntName = Literal[
+    "STEPLOG_MEMORY_LIMIT_MB",
+    "STEPLOG_SEAL_POINTS",
+    "MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING",
+]
+FloatName = Literal[
+    "STEPLOG_SYNC_SECONDS", "STEPLOG_EXIT_SECONDS", "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"
+]
 WordName = Literal["STEPLOG_INGEST", "STEPLOG_JOURNAL", "STEPLOG_DURABILITY"]
 TextName = Literal[
     "STEPLOG_TRACKING_URI",
@@ -30,6 +40,7 @@ TextName = Literal[
     "MLFLOW_RUN_CONTEXT",
     "MLFLOW_ACTIVE_MODEL_ID",
     "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_SYSTEM_METRICS_NODE_ID",
     "NO_COLOR",
 ]
 Name: TypeAlias = "BoolName | IntName | FloatName | WordName | TextName"
@@ -154,6 +165,30 @@ SETTINGS: tuple[Setting, ...] = (
         "Whether values of params and tags that are too long are cut, with a warning, or refused.",
     ),
     Setting(
+        "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING",
+        bool,
+        False,
+        "Whether runs record how busy the machine is (log_system_metrics=None); needs psutil.",
+    ),
+    Setting(
+        "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL",
+        float,
+        10.0,
+        "How often the machine is measured, in seconds; 0 counts as not set.",
+    ),
+    Setting(
+        "MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING",
+        int,
+        1,
+        "How many measurements become one point, their mean; 0 counts as not set.",
+    ),
+    Setting(
+        "MLFLOW_SYSTEM_METRICS_NODE_ID",
+        str,
+        None,
+        "The machine's name in the keys of system metrics, where several log to one run.",
+    ),
+    Setting(
         "MLFLOW_TRACKING_USERNAME",
         str,
         None,
@@ -207,12 +242,18 @@ def override(name: Name, value: Value | None) -> None:
         _overrides[name] = _parse(_BY_NAME[name], str(value))
 
 
-def export(name: Name, value: str | None) -> None:
-    """Set a variable in the environment, which child processes inherit; None removes it."""
+def export(name: Name, value: Value | None) -> None:
+    """Set a variable in the environment, which child processes inherit; None removes it.
+
+    Raises:
+        MlflowException: INVALID_PARAMETER_VALUE, as `get`; the variable stays as it was.
+
+    """
     if value is None:
         os.environ.pop(name, None)
     else:
-        os.environ[name] = value
+        _parse(_BY_NAME[name], text := str(value))
+        os.environ[name] = text
 
 
 def _parse(setting: Setting, text: str) -> Value:
