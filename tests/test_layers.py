@@ -22,6 +22,7 @@ LAYERS = """
     steplog tracking testing
     fluent config
     runs
+    system_metrics
     client reading lookup
     pending context paging
     backend
@@ -62,6 +63,8 @@ LATE_IMPORTS = {
     ("journal", "socket"): "8 ms that only Windows needs",
     ("reading", "pandas"): "is an extra",
     ("rules", "hashlib"): "loads OpenSSL, only to name a new experiment",
+    ("system_metrics", "psutil"): "is an extra",
+    ("system_metrics", "pynvml"): "is an extra",
     ("stores", "steplog.stores.sqlite"): "brings SQLite, which the store in memory does without",
 }
 

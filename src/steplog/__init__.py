@@ -46,6 +46,13 @@ from steplog.fluent import (
 from steplog.pending import RunOperations
 from steplog.recorder import MetricLogger
 from steplog.runs import ActiveRun
+from steplog.system_metrics import (
+    disable_system_metrics_logging,
+    enable_system_metrics_logging,
+    set_system_metrics_node_id,
+    set_system_metrics_samples_before_logging,
+    set_system_metrics_sampling_interval,
+)
 
 __all__ = [
     "ActiveRun",
@@ -61,6 +68,8 @@ __all__ = [
     "create_experiment",
     "delete_run",
     "delete_tag",
+    "disable_system_metrics_logging",
+    "enable_system_metrics_logging",
     "end_run",
     "entities",
     "exceptions",
@@ -78,6 +87,9 @@ __all__ = [
     "read",
     "restore_run",
     "set_experiment",
+    "set_system_metrics_node_id",
+    "set_system_metrics_samples_before_logging",
+    "set_system_metrics_sampling_interval",
     "set_tag",
     "set_tags",
     "set_tracking_uri",

@@ -295,6 +295,13 @@ class Client:
         rules.check_run_id(run_id)
         return self._run(self._lookup.run(run_id))
 
+    def expects(self, run_id: str) -> bool:
+        """Tell whether this process knows a run as active; not so where it has ended or deleted it.
+
+        The store is not asked. Where the answer is no, `look_up_run` knows more.
+        """
+        return self._lookup.expects(run_id)
+
     def get_parent_run(self, run_id: str) -> Run | None:
         """Return the run that this one is nested in; None where it is not.
 

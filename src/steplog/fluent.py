@@ -18,10 +18,10 @@ from operator import attrgetter
 from time import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from steplog import backend, context, rules, runs, settings
+from steplog import backend, context, rules, runs, settings, system_metrics
 from steplog.client import PARENT_RUN_ID, RUN_NAME, Client, now_ms
 from steplog.entities import Experiment, LifecycleStage, Metric, Param, Run, RunTag
-from steplog.exceptions import MlflowException, invalid, warn
+from steplog.exceptions import MlflowException, invalid
 from steplog.fold import DEFAULT_EXPERIMENT_ID
 from steplog.journal import CLOCK, POINT, pack_clock, release
 from steplog.pending import LOGGED, RunOperations, report_refusals
@@ -311,7 +311,8 @@ def start_run(
         parent_run_id: the run that it is nested in; with an active run, that one.
         tags: values are turned into text.
         description: what the run is about; kept as the tag ``mlflow.note.content``.
-        log_system_metrics: not supported yet.
+        log_system_metrics: record how busy the machine is, as metrics ``system/…``. This needs the
+            package psutil. None leaves it to `enable_system_metrics_logging`.
 
     Returns:
         The run, which ends with its ``with`` block, at `end_run`, or with the process.
@@ -325,8 +326,7 @@ def start_run(
         ...     steplog.log_metric("loss", 0.5)
 
     """
-    if log_system_metrics:
-        warn("steplog does not record system metrics yet; log_system_metrics=True does nothing.")
+    sampling = system_metrics.wanted(log_system_metrics)
     outer = runs.started_here()
     if outer and not nested:
         raise Exception(
@@ -348,7 +348,10 @@ def start_run(
         if run_name:
             tags[RUN_NAME] = run_name
         run = client.create_run(experiment_id, tags=context.tags() | tags, run_name=run_name)
-    return runs.begin(ActiveRun(run, client))
+    monitor = sampling and system_metrics.watch(
+        sampling, client, run.info.run_id, resumed=bool(resumed)
+    )
+    return runs.begin(ActiveRun(run, client, monitor))
 
 
 def end_run(status: str = "FINISHED") -> None:

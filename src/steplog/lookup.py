@@ -58,6 +58,10 @@ class Lookup:
                 raise _not_active(f"The run {run_id}", row.lifecycle_stage)
             self._runs[run_id] = {}
 
+    def expects(self, run_id: str) -> bool:
+        """Tell whether the run would be written to without being looked up."""
+        return run_id in self._runs
+
     def forget_run(self, run_id: str) -> None:
         """Look again when it is logged to again: it has ended, or may have been deleted."""
         # Emptied, not only dropped: active runs, and with them `log_metric`, hold the same dict.

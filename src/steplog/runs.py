@@ -22,6 +22,7 @@ from steplog.exceptions import warn
 from steplog.lookup import SeriesNumbers
 from steplog.pending import LOGGED, RunOperations, asynchronous, report_refusals
 from steplog.recorder import MetricLogger, Recorder
+from steplog.system_metrics import Monitor
 
 
 class ActiveRun(Run):
@@ -31,6 +32,7 @@ class ActiveRun(Run):
 
     Attributes:
         client: where the run is recorded, whatever the tracking URI has become since.
+        monitor: what records its system metrics; None where nothing does.
 
     Example:
         >>> with steplog.start_run() as run:
@@ -40,9 +42,10 @@ class ActiveRun(Run):
 
     """
 
-    def __init__(self, run: Run, client: Client) -> None:
+    def __init__(self, run: Run, client: Client, monitor: Monitor | None = None) -> None:
         super().__init__(run.info, run.data)
         self.client = client
+        self.monitor = monitor
         self.series = client.series_numbers(run.info.run_id)
         self.thread_id = threading.get_ident()
 
@@ -142,6 +145,8 @@ def end(status: str) -> ActiveRun | None:
         run = _own.last = _own.runs.pop()
         _active[:] = [other for other in _active if other is not run]
         refresh()
+    if run.monitor is not None:
+        run.monitor.stop()
     report_refusals()
     run.client.set_terminated(run.info.run_id, status)
     return run
@@ -163,7 +168,14 @@ def _latest() -> ActiveRun | None:
 
 
 def _end_all() -> None:
-    """End the main thread's runs at exit, also where an error outside of ``with`` is the reason."""
+    """End the main thread's runs at exit, also where an error outside of ``with`` is the reason.
+
+    Those of other threads stay as they are, but are not measured for any more: what logs after the
+    recorder has closed leaves a journal behind.
+    """
+    for run in list(_active):
+        if run.monitor is not None:
+            run.monitor.stop()
     while _own.runs:
         try:
             end("FINISHED")
