@@ -15,7 +15,7 @@ PACKAGE = Path(steplog.__file__).parent
 # From the top down. A module may import what stands in its own line or below.
 LAYERS = """
     __main__
-    cli
+    cli mlflow_plugin
     server
     server.endpoint
     pages terminal
