@@ -36,7 +36,7 @@ LAYERS = """
     stores.catalog
     stores.database
     stores.base
-    journal chunk fold downsample
+    journal chunk fold downsample filters
     filesystem summary
     points operations entities rules
     settings
