@@ -24,7 +24,7 @@ LAYERS = """
     runs
     system_metrics
     client reading lookup
-    pending context paging
+    pending context paging active_model
     backend
     recorder
     background
@@ -36,9 +36,12 @@ LAYERS = """
     stores.catalog
     stores.database
     stores.base
-    journal chunk fold downsample filters
+    filters
+    filters.runs filters.models
+    filters.texts
+    journal chunk fold downsample
     filesystem summary
-    points operations entities rules
+    points operations entities rules query
     settings
     exceptions forks git
 """
@@ -65,6 +68,7 @@ LATE_IMPORTS = {
     ("rules", "hashlib"): "loads OpenSSL, only to name a new experiment",
     ("system_metrics", "psutil"): "is an extra",
     ("system_metrics", "pynvml"): "is an extra",
+    ("stores.sqlite", "steplog.stores.searching"): "brings SQLAlchemy, 300 ms that only who searches waits for",
     ("stores", "steplog.stores.sqlite"): "brings SQLite, which the store in memory does without",
 }
 
