@@ -166,12 +166,17 @@ def watch(sampling: Sampling, client: Client, run_id: str, *, resumed: bool) -> 
 
 
 class Monitor:
-    """The thread that measures for one run; `watch` makes it, and the end of the run stops it."""
+    """The thread that measures for one run; `watch` makes it, and the end of the run stops it.
+
+    Attributes:
+        sampling: how it measures.
+
+    """
 
     def __init__(
         self, sampling: Sampling, client: Client, run_id: str, psutil: ModuleType, resumed: bool
     ) -> None:
-        self._sampling = sampling
+        self.sampling = sampling
         self._client = client
         self._run_id = run_id
         self._psutil = psutil
@@ -203,9 +208,9 @@ class Monitor:
     def _measure(self, sensors: list[Sensor]) -> dict[str, float] | None:
         """Return the next value of every key; None where the run ends before that is due."""
         samples: dict[str, list[float]] = {}
-        for _ in range(self._sampling.samples):
+        for _ in range(self.sampling.samples):
             # Waiting comes first: the use of the processor is that of the interval gone by.
-            if self._stopping.wait(self._sampling.interval_seconds):
+            if self._stopping.wait(self.sampling.interval_seconds):
                 return None
             for sensor in sensors:
                 for key, value in self._ask(sensor).items():
@@ -227,7 +232,7 @@ class Monitor:
             return {}
 
     def _log(self, values: dict[str, float], step: int) -> None:
-        now, prefix = now_ms(), self._sampling.prefix
+        now, prefix = now_ms(), self.sampling.prefix
         points = [Metric(prefix + key, value, now, step) for key, value in values.items()]
         self._client.log_batch(self._run_id, points)
 
