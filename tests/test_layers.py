@@ -22,7 +22,7 @@ LAYERS = """
     steplog tracking testing
     fluent config
     runs
-    system_metrics
+    links system_metrics
     client reading lookup
     pending context paging active_model
     backend

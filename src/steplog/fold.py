@@ -6,25 +6,34 @@ its rows through the `Rows` protocol, within a transaction of its own, and decid
 
 Journals of different processes reach the store in any order, so an operation may speak of a run
 whose creation has not arrived yet. Nothing of it is lost: the run becomes a *placeholder*, and the
-`CreateRun` that comes later fills it in. The same goes for the experiment of a run.
+`CreateRun` that comes later fills it in. The same goes for logged models, and for the experiment of
+a run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import singledispatch
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from steplog.entities import LifecycleStage
 from steplog.operations import (
     CreateExperiment,
+    CreateModel,
     CreateRun,
+    DeleteExperimentTag,
+    DeleteModelTag,
     DeleteTag,
+    LogInputs,
+    LogModelParams,
+    LogOutputs,
     LogParams,
     Operation,
     SetExperimentTags,
+    SetModelTags,
     SetTags,
     UpdateExperiment,
+    UpdateModel,
     UpdateRun,
 )
 
@@ -34,6 +43,12 @@ DEFAULT_EXPERIMENT_ID = "0"
 RUN_NAME_TAG = "mlflow.runName"
 OPEN_STATUSES = ("RUNNING", "SCHEDULED")
 """The statuses of a run that has not ended."""
+
+Pairs = Literal["experiment_tags", "params", "tags", "model_params", "model_tags"]
+"""The kinds of (key, value) that an experiment, a run or a logged model owns."""
+
+Role = Literal["input", "output"]
+"""What a logged model is to a run."""
 
 
 class ExperimentRow(NamedTuple):
@@ -69,6 +84,26 @@ class RunRow(NamedTuple):
     placeholder: bool = False
 
 
+class ModelRow(NamedTuple):
+    """A logged model as the catalog keeps it; times are in ms, `status` is MLflow's name.
+
+    `placeholder` is True while the model is known only by what was done to it.
+    """
+
+    model_id: str
+    experiment_id: str
+    name: str
+    artifact_location: str
+    creation_timestamp: int
+    last_updated_timestamp: int
+    model_type: str | None
+    source_run_id: str | None
+    status: str
+    status_message: str | None
+    lifecycle_stage: str
+    placeholder: bool = False
+
+
 class Refusal(NamedTuple):
     """Why an operation was not accepted: what an `MlflowException` will say, and of which run."""
 
@@ -92,10 +127,6 @@ class Rows(Protocol):
         """Insert the experiment, or replace the row of its id."""
         ...
 
-    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> None:
-        """Set these tags and leave the others."""
-        ...
-
     def set_runs_lifecycle(self, experiment_id: str, lifecycle_stage: str) -> None:
         """Give every run of the experiment this lifecycle stage."""
         ...
@@ -108,24 +139,36 @@ class Rows(Protocol):
         """Insert the run, or replace the row of its id."""
         ...
 
-    def params(self, run_id: str) -> dict[str, str]:
-        """Return all params of the run."""
+    def model(self, model_id: str) -> ModelRow | None:
+        """Return the logged model with this id."""
         ...
 
-    def add_params(self, run_id: str, params: Mapping[str, str]) -> None:
-        """Add params that the run does not have yet."""
+    def put_model(self, row: ModelRow) -> None:
+        """Insert the model, or replace the row of its id."""
         ...
 
-    def tags(self, run_id: str) -> dict[str, str]:
-        """Return all tags of the run."""
+    def pairs(self, kind: Pairs, owner_id: str) -> dict[str, str]:
+        """Return all pairs of one kind that this run, experiment or model has."""
         ...
 
-    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set these tags and leave the others."""
+    def put_pairs(self, kind: Pairs, owner_id: str, pairs: Mapping[str, str]) -> None:
+        """Set these pairs and leave the others."""
         ...
 
-    def remove_tag(self, run_id: str, key: str) -> None:
-        """Remove this tag, which the run has."""
+    def remove_pair(self, kind: Pairs, owner_id: str, key: str) -> None:
+        """Remove the pair of this key, which is there."""
+        ...
+
+    def add_datasets(self, run_id: str, datasets: Sequence[Mapping[str, Any]]) -> None:
+        """Add inputs to a run (`operations.LogInputs`).
+
+        A dataset that the run's experiment knows by name and digest is not described anew, and one
+        that is an input of the run already keeps its tags.
+        """
+        ...
+
+    def add_models(self, run_id: str, role: Role, models: Sequence[tuple[str, int]]) -> None:
+        """Add models, each with a step, to those that a run used or made; once each."""
         ...
 
 
@@ -160,7 +203,7 @@ def ensure_run(run_id: str, rows: Rows, time_ms: int = 0) -> RunRow:
             placeholder=True,
         )
         rows.put_run(row)
-        rows.set_tags(run_id, {RUN_NAME_TAG: row.name})
+        rows.put_pairs("tags", run_id, {RUN_NAME_TAG: row.name})
     return row
 
 
@@ -200,6 +243,8 @@ def _storable_field(field: object) -> object:
         return max(-(2**63), min(field, 2**63 - 1))
     if isinstance(field, dict):
         return {_storable_field(key): _storable_field(value) for key, value in field.items()}
+    if isinstance(field, list):
+        return [_storable_field(each) for each in field]
     return field
 
 
@@ -228,7 +273,7 @@ def _create_experiment(operation: CreateExperiment, rows: Rows) -> Refusal | Non
             lifecycle_stage=known.lifecycle_stage,
         )
     rows.put_experiment(row)
-    rows.set_experiment_tags(row.experiment_id, operation.tags)
+    rows.put_pairs("experiment_tags", row.experiment_id, operation.tags)
     return None
 
 
@@ -256,11 +301,23 @@ def _update_experiment(operation: UpdateExperiment, rows: Rows) -> Refusal | Non
 @_fold.register
 def _set_experiment_tags(operation: SetExperimentTags, rows: Rows) -> Refusal | None:
     row = rows.experiment(operation.experiment_id)
-    if row is None:
-        return _no_experiment(operation.experiment_id)
-    if row.lifecycle_stage != LifecycleStage.ACTIVE:
-        return _experiment_not_active(row)
-    rows.set_experiment_tags(row.experiment_id, operation.tags)
+    if row is None or row.lifecycle_stage != LifecycleStage.ACTIVE:
+        return _no_active_experiment(operation.experiment_id, row)
+    rows.put_pairs("experiment_tags", row.experiment_id, operation.tags)
+    return None
+
+
+@_fold.register
+def _delete_experiment_tag(operation: DeleteExperimentTag, rows: Rows) -> Refusal | None:
+    row = rows.experiment(operation.experiment_id)
+    if row is None or row.lifecycle_stage != LifecycleStage.ACTIVE:
+        return _no_active_experiment(operation.experiment_id, row)
+    if operation.key not in rows.pairs("experiment_tags", row.experiment_id):
+        return Refusal(
+            "RESOURCE_DOES_NOT_EXIST",
+            f"No tag with name: {operation.key} in experiment with id {row.experiment_id}",
+        )
+    rows.remove_pair("experiment_tags", row.experiment_id, operation.key)
     return None
 
 
@@ -269,11 +326,11 @@ def _create_run(operation: CreateRun, rows: Rows) -> Refusal | None:
     known = rows.run(operation.run_id)
     if known is not None and not known.placeholder:
         return None
-    experiment = _experiment_of(operation, rows)
-    if experiment is None:
-        return _no_experiment(operation.experiment_id, operation.run_id)
-    if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
-        return _experiment_not_active(experiment, operation.run_id)
+    experiment = _experiment_of(
+        operation.experiment_id, operation.experiment_name, operation.start_time, rows
+    )
+    if experiment is None or experiment.lifecycle_stage != LifecycleStage.ACTIVE:
+        return _no_active_experiment(operation.experiment_id, experiment, operation.run_id)
     row = RunRow(
         operation.run_id,
         experiment.experiment_id,
@@ -288,9 +345,9 @@ def _create_run(operation: CreateRun, rows: Rows) -> Refusal | None:
     tags = {**operation.tags, RUN_NAME_TAG: operation.name}
     if known is not None:
         row = _fill_in(known, row)
-        tags |= rows.tags(row.run_id) | {RUN_NAME_TAG: row.name}
+        tags |= rows.pairs("tags", row.run_id) | {RUN_NAME_TAG: row.name}
     rows.put_run(row)
-    rows.set_tags(row.run_id, tags)
+    rows.put_pairs("tags", row.run_id, tags)
     return None
 
 
@@ -307,7 +364,7 @@ def _update_run(operation: UpdateRun, rows: Rows) -> Refusal | None:
         row = row._replace(end_time=operation.end_time)
     if operation.name:
         row = row._replace(name=operation.name)
-        rows.set_tags(row.run_id, {RUN_NAME_TAG: row.name})
+        rows.put_pairs("tags", row.run_id, {RUN_NAME_TAG: row.name})
     rows.put_run(row)
     return None
 
@@ -317,11 +374,10 @@ def _log_params(operation: LogParams, rows: Rows) -> Refusal | None:
     row = ensure_run(operation.run_id, rows)
     if row.lifecycle_stage != LifecycleStage.ACTIVE:
         return _run_not_active(row)
-    known = rows.params(row.run_id)
+    known = rows.pairs("params", row.run_id)
     if any(known.get(key, value) != value for key, value in operation.params.items()):
         return _param_changed(operation, known)
-    new = {key: value for key, value in operation.params.items() if key not in known}
-    rows.add_params(row.run_id, new)
+    rows.put_pairs("params", row.run_id, operation.params)
     return None
 
 
@@ -330,7 +386,7 @@ def _set_tags(operation: SetTags, rows: Rows) -> Refusal | None:
     row = ensure_run(operation.run_id, rows)
     if row.lifecycle_stage != LifecycleStage.ACTIVE:
         return _run_not_active(row)
-    rows.set_tags(row.run_id, operation.tags)
+    rows.put_pairs("tags", row.run_id, operation.tags)
     name = operation.tags.get(RUN_NAME_TAG)
     if name:
         rows.put_run(row._replace(name=name))
@@ -342,31 +398,157 @@ def _delete_tag(operation: DeleteTag, rows: Rows) -> Refusal | None:
     row = ensure_run(operation.run_id, rows)
     if row.lifecycle_stage != LifecycleStage.ACTIVE:
         return _run_not_active(row)
-    if operation.key not in rows.tags(row.run_id):
+    if operation.key not in rows.pairs("tags", row.run_id):
         return Refusal(
             "RESOURCE_DOES_NOT_EXIST",
             f"No tag with name: {operation.key} in run with id {row.run_id}",
             row.run_id,
         )
-    rows.remove_tag(row.run_id, operation.key)
+    rows.remove_pair("tags", row.run_id, operation.key)
     return None
 
 
-def _experiment_of(operation: CreateRun, rows: Rows) -> ExperimentRow | None:
-    """Return the run's experiment: by id, else by name, else made where the name is known.
+@_fold.register
+def _log_inputs(operation: LogInputs, rows: Rows) -> Refusal | None:
+    row = ensure_run(operation.run_id, rows)
+    if row.lifecycle_stage != LifecycleStage.ACTIVE:
+        return _run_not_active(row)
+    rows.add_datasets(row.run_id, operation.datasets)
+    rows.add_models(row.run_id, "input", [(model_id, 0) for model_id in operation.models])
+    return None
+
+
+@_fold.register
+def _log_outputs(operation: LogOutputs, rows: Rows) -> Refusal | None:
+    row = ensure_run(operation.run_id, rows)
+    if row.lifecycle_stage != LifecycleStage.ACTIVE:
+        return _run_not_active(row)
+    rows.add_models(row.run_id, "output", [(model_id, step) for model_id, step in operation.models])
+    return None
+
+
+@_fold.register
+def _create_model(operation: CreateModel, rows: Rows) -> Refusal | None:
+    known = rows.model(operation.model_id)
+    if known is not None and not known.placeholder:
+        return None
+    experiment = _experiment_of(
+        operation.experiment_id, operation.experiment_name, operation.time_ms, rows
+    )
+    if experiment is None or experiment.lifecycle_stage != LifecycleStage.ACTIVE:
+        return _no_active_experiment(operation.experiment_id, experiment)
+    row = ModelRow(
+        operation.model_id,
+        experiment.experiment_id,
+        operation.name,
+        operation.artifact_location,
+        operation.time_ms,
+        operation.time_ms,
+        operation.model_type,
+        operation.source_run_id,
+        operation.status,
+        None,
+        LifecycleStage.ACTIVE,
+    )
+    tags = operation.tags
+    if known is not None:
+        row = row._replace(
+            status=operation.status if known.status == "PENDING" else known.status,
+            status_message=known.status_message,
+            lifecycle_stage=known.lifecycle_stage,
+            last_updated_timestamp=max(row.last_updated_timestamp, known.last_updated_timestamp),
+        )
+        tags = tags | rows.pairs("model_tags", row.model_id)
+    rows.put_model(row)
+    rows.put_pairs("model_params", row.model_id, operation.params)
+    rows.put_pairs("model_tags", row.model_id, tags)
+    return None
+
+
+@_fold.register
+def _update_model(operation: UpdateModel, rows: Rows) -> Refusal | None:
+    row = _ensure_model(operation.model_id, rows)
+    rows.put_model(
+        row._replace(
+            status=operation.status or row.status,
+            status_message=operation.status_message or row.status_message,
+            lifecycle_stage=operation.lifecycle_stage or row.lifecycle_stage,
+            last_updated_timestamp=operation.time_ms,
+        )
+    )
+    return None
+
+
+@_fold.register
+def _log_model_params(operation: LogModelParams, rows: Rows) -> Refusal | None:
+    row = _ensure_model(operation.model_id, rows)
+    known = rows.pairs("model_params", row.model_id)
+    for key, value in operation.params.items():
+        if known.get(key, value) != value:
+            return Refusal(
+                "INVALID_PARAMETER_VALUE",
+                f"Changing param values is not allowed. Param with key='{key}' was already logged "
+                f"with value='{known[key]}' for model ID='{row.model_id}'. Attempted logging new "
+                f"value '{value}'.",
+            )
+    rows.put_pairs("model_params", row.model_id, operation.params)
+    return None
+
+
+@_fold.register
+def _set_model_tags(operation: SetModelTags, rows: Rows) -> Refusal | None:
+    row = _ensure_model(operation.model_id, rows)
+    rows.put_pairs("model_tags", row.model_id, operation.tags)
+    return None
+
+
+@_fold.register
+def _delete_model_tag(operation: DeleteModelTag, rows: Rows) -> Refusal | None:
+    row = _ensure_model(operation.model_id, rows)
+    if operation.key not in rows.pairs("model_tags", row.model_id):
+        return Refusal(
+            "RESOURCE_DOES_NOT_EXIST",
+            f"No tag with key {operation.key!r} found for model with ID {row.model_id!r}.",
+        )
+    rows.remove_pair("model_tags", row.model_id, operation.key)
+    return None
+
+
+def _ensure_model(model_id: str, rows: Rows) -> ModelRow:
+    """Return the model, made as a placeholder in the default experiment where it is not known."""
+    row = rows.model(model_id)
+    if row is None:
+        row = ModelRow(
+            model_id=model_id,
+            experiment_id=DEFAULT_EXPERIMENT_ID,
+            name=_placeholder_name(model_id.removeprefix("m-")),
+            artifact_location="",
+            creation_timestamp=0,
+            last_updated_timestamp=0,
+            model_type=None,
+            source_run_id=None,
+            status="PENDING",
+            status_message=None,
+            lifecycle_stage=LifecycleStage.ACTIVE,
+            placeholder=True,
+        )
+        rows.put_model(row)
+    return row
+
+
+def _experiment_of(
+    experiment_id: str, name: str | None, time_ms: int, rows: Rows
+) -> ExperimentRow | None:
+    """Return an experiment: by id, else by name, else made where the name is known.
 
     Two hosts that never met derive one id from one name; but where an experiment was renamed, one
     of them may have had to take another id, and the name is what both meant.
     """
-    name = operation.experiment_name
-    row = rows.experiment(operation.experiment_id)
+    row = rows.experiment(experiment_id)
     if row is None and name:
         row = rows.experiment_named(name)
     if row is None and name:
-        time_ms = operation.start_time
-        row = ExperimentRow(
-            operation.experiment_id, name, "", LifecycleStage.ACTIVE, time_ms, time_ms, True
-        )
+        row = ExperimentRow(experiment_id, name, "", LifecycleStage.ACTIVE, time_ms, time_ms, True)
         rows.put_experiment(row)
     return row
 
@@ -392,16 +574,20 @@ def _no_experiment(experiment_id: str, run_id: str | None = None) -> Refusal:
     return Refusal("RESOURCE_DOES_NOT_EXIST", message, run_id)
 
 
-def _experiment_exists(name: str) -> Refusal:
-    return Refusal("RESOURCE_ALREADY_EXISTS", f"Experiment(name={name}) already exists.")
-
-
-def _experiment_not_active(row: ExperimentRow, run_id: str | None = None) -> Refusal:
+def _no_active_experiment(
+    experiment_id: str, row: ExperimentRow | None, run_id: str | None = None
+) -> Refusal:
+    if row is None:
+        return _no_experiment(experiment_id, run_id)
     message = (
         f"The experiment {row.experiment_id} must be in the 'active' state. "
         f"Current state is {row.lifecycle_stage}."
     )
     return Refusal("INVALID_PARAMETER_VALUE", message, run_id)
+
+
+def _experiment_exists(name: str) -> Refusal:
+    return Refusal("RESOURCE_ALREADY_EXISTS", f"Experiment(name={name}) already exists.")
 
 
 def _run_not_active(row: RunRow) -> Refusal:

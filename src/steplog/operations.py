@@ -53,6 +53,13 @@ class SetExperimentTags(NamedTuple):
     tags: dict[str, str]
 
 
+class DeleteExperimentTag(NamedTuple):
+    """A tag of an experiment, to be removed."""
+
+    experiment_id: str
+    key: str
+
+
 class CreateRun(NamedTuple):
     """A new run.
 
@@ -104,26 +111,108 @@ class DeleteTag(NamedTuple):
     key: str
 
 
+class LogInputs(NamedTuple):
+    """Datasets and models that a run used; those that are its inputs already stay as they are.
+
+    A dataset is a dict with the fields of `steplog.entities.Dataset`, and `tags`: a dict of those
+    that say how this run used it.
+    """
+
+    run_id: str
+    datasets: list[dict[str, Any]]
+    models: list[str]
+
+
+class LogOutputs(NamedTuple):
+    """Models that a run made: ``[model_id, step]`` of each."""
+
+    run_id: str
+    models: list[list[Any]]
+
+
+class CreateModel(NamedTuple):
+    """A new logged model; its experiment is made where it is missing, as that of a run is."""
+
+    model_id: str
+    experiment_id: str
+    name: str
+    artifact_location: str
+    time_ms: int
+    model_type: str | None
+    source_run_id: str | None
+    params: dict[str, str]
+    tags: dict[str, str]
+    status: str = "PENDING"
+    experiment_name: str | None = None
+
+
+class UpdateModel(NamedTuple):
+    """Another status, or another lifecycle stage; None leaves it as it is."""
+
+    model_id: str
+    time_ms: int
+    status: str | None = None
+    status_message: str | None = None
+    lifecycle_stage: str | None = None
+
+
+class LogModelParams(NamedTuple):
+    """Params of a logged model, all or none."""
+
+    model_id: str
+    params: dict[str, str]
+
+
+class SetModelTags(NamedTuple):
+    """Tags of a logged model, new or changed."""
+
+    model_id: str
+    tags: dict[str, str]
+
+
+class DeleteModelTag(NamedTuple):
+    """A tag of a logged model, to be removed."""
+
+    model_id: str
+    key: str
+
+
 Operation = (
     CreateExperiment
     | UpdateExperiment
     | SetExperimentTags
+    | DeleteExperimentTag
     | CreateRun
     | UpdateRun
     | LogParams
     | SetTags
     | DeleteTag
+    | LogInputs
+    | LogOutputs
+    | CreateModel
+    | UpdateModel
+    | LogModelParams
+    | SetModelTags
+    | DeleteModelTag
 )
 
 _CLASSES: dict[str, type[Operation]] = {
     "create_experiment": CreateExperiment,
     "update_experiment": UpdateExperiment,
     "set_experiment_tags": SetExperimentTags,
+    "delete_experiment_tag": DeleteExperimentTag,
     "create_run": CreateRun,
     "update_run": UpdateRun,
     "log_params": LogParams,
     "set_tags": SetTags,
     "delete_tag": DeleteTag,
+    "log_inputs": LogInputs,
+    "log_outputs": LogOutputs,
+    "create_model": CreateModel,
+    "update_model": UpdateModel,
+    "log_model_params": LogModelParams,
+    "set_model_tags": SetModelTags,
+    "delete_model_tag": DeleteModelTag,
 }
 _NAMES = {cls: name for name, cls in _CLASSES.items()}
 

@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from steplog.fold import ExperimentRow, Refusal, RunRow
+    from steplog.fold import ExperimentRow, ModelRow, Refusal, Role, RunRow
     from steplog.operations import Operation, SeriesKey
     from steplog.points import Columns
+    from steplog.query import Query
 
 
 class Position(NamedTuple):
@@ -49,6 +50,9 @@ class Position(NamedTuple):
     offset: int
     holes: tuple[tuple[int, int], ...] = ()
 
+
+DATASET_CONTEXT = "mlflow.data.context"
+"""The tag that says what a run used a dataset for; a query's ``dataset.context``."""
 
 START = Position(PAGE)
 """Where a journal stands of which nothing has been applied: behind its header."""
@@ -102,13 +106,55 @@ class Series(NamedTuple):
     exact: bool
 
 
+class DatasetUse(NamedTuple):
+    """A dataset as one run used it: the fields of `entities.Dataset`, and the tags of the use."""
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    schema: str | None
+    profile: str | None
+    tags: dict[str, str]
+
+
+class ModelUse(NamedTuple):
+    """A logged model that a run used or made, at a step."""
+
+    role: Role
+    model_id: str
+    step: int
+
+
 class RunRecord(NamedTuple):
-    """A run's row with its params, its tags and the writers that have logged to it."""
+    """A run's row with its params and tags, the writers that have logged to it, and what it used.
+
+    `datasets` and `models` stand in the order in which they became inputs and outputs.
+    """
 
     row: RunRow
     params: dict[str, str]
     tags: dict[str, str]
-    writers: frozenset[str]
+    writers: frozenset[str] = frozenset()
+    datasets: Sequence[DatasetUse] = ()
+    models: Sequence[ModelUse] = ()
+
+
+class ModelRecord(NamedTuple):
+    """A logged model's row with its params and tags."""
+
+    row: ModelRow
+    params: dict[str, str]
+    tags: dict[str, str]
+
+
+class DatasetSummary(NamedTuple):
+    """That runs of an experiment used a dataset in some context (None: in none)."""
+
+    experiment_id: str
+    name: str
+    digest: str
+    context: str | None
 
 
 class ExperimentRecord(NamedTuple):
@@ -164,12 +210,36 @@ class Store(Protocol):
         """
         ...
 
-    def series(self, run_ids: Sequence[str], keys: Sequence[str] | None = None) -> list[Series]:
+    def models(self, model_ids: Sequence[str]) -> list[ModelRecord]:
+        """Logged models with these ids, in this order, deleted ones included."""
+        ...
+
+    def datasets(self, experiment_ids: Sequence[str], limit: int) -> list[DatasetSummary]:
+        """Which datasets the runs of these experiments used, each once for each context."""
+        ...
+
+    def search(self, query: Query) -> list[str]:
+        """Return the ids of the runs, experiments or logged models that a query asks for.
+
+        What a condition means, and where NaN and what is missing stand in an order, is said by
+        `steplog.query.matches` and `steplog.query.sort_key`. Results that a query leaves equal
+        are ordered by `steplog.query.TIE_BREAKS`.
+        """
+        ...
+
+    def series(
+        self,
+        run_ids: Sequence[str] | None,
+        keys: Sequence[str] | None = None,
+        model_ids: Sequence[str] | None = None,
+    ) -> list[Series]:
         """Return the series of these runs, ordered by run (as asked), key, model, dataset, attempt.
 
         Args:
-            run_ids: whole run ids.
+            run_ids: whole run ids; None where `model_ids` says which series are meant.
             keys: exact keys or glob patterns (``train/*``); None for all.
+            model_ids: only series measured on these logged models; without `run_ids`, of
+                whichever runs, ordered by run id, key and the rest.
 
         """
         ...

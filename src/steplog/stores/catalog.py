@@ -1,132 +1,40 @@
-"""The catalog's rows in SQLite: as `steplog.fold` changes them, and as records to be read.
+"""Reading a catalog in SQLite: its rows as the records of `steplog.stores.base`.
 
 Everything here works on a connection within a transaction that the caller has begun. Lists go to
-SQLite as one JSON text, so that there is one statement for any number of values.
+SQLite as one JSON text, so that there is one statement for any number of values. How rows are
+written is in `steplog.stores.rows`, how they are searched in `steplog.stores.searching`.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from sqlite3 import Connection
 from typing import Any
 
-from steplog.fold import ExperimentRow, Refusal, RunRow
+from steplog.fold import ExperimentRow, ModelRow, Refusal, RunRow
 from steplog.operations import SeriesKey
-from steplog.stores.base import ExperimentRecord, Refused, RunRecord, Series
-from steplog.stores.database import LISTED, SUMMARY_COLUMNS, marks, summaries_of
+from steplog.stores.base import (
+    DatasetSummary,
+    DatasetUse,
+    ExperimentRecord,
+    ModelRecord,
+    ModelUse,
+    Refused,
+    RunRecord,
+    Series,
+)
+from steplog.stores.database import LISTED, summaries_of
+from steplog.stores.rows import DATASET, columns, experiment_row, model_row, run_row
+from steplog.stores.schema import SUMMARY_COLUMNS
 
 SERIES_KEY = "key, model_id, dataset_name, dataset_digest, attempt"
 """The columns that tell the series of one run from each other."""
 
-_EXPERIMENT = ", ".join(ExperimentRow._fields)
-_RUN = ", ".join(RunRow._fields)
-_RUN_NO = "(SELECT run_no FROM runs WHERE run_id = ?)"
+_EXPERIMENT, _RUN, _MODEL = columns(ExperimentRow), columns(RunRow), columns(ModelRow)
 _LAST_CHARACTER = "char(0x10ffff)"
 _WILDCARDS = frozenset("*?[")
-
-
-class SQLiteRows:
-    """A catalog's rows (`steplog.fold.Rows`) as the transaction of `connection` sees them."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def experiment(self, experiment_id: str) -> ExperimentRow | None:
-        """Return the experiment with this id."""
-        return self._experiment_where("experiment_id = ?", experiment_id)
-
-    def experiment_named(self, name: str) -> ExperimentRow | None:
-        """Return the experiment that has this name now."""
-        return self._experiment_where("name = ?", name)
-
-    def put_experiment(self, row: ExperimentRow) -> None:
-        """Insert the experiment, or replace the row of its id."""
-        self._connection.execute(
-            f"INSERT INTO experiments ({_EXPERIMENT}) VALUES ({marks(row)}) "
-            f"ON CONFLICT (experiment_id) DO UPDATE SET {_excluded(row._fields)}",
-            row,
-        )
-
-    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> None:
-        """Set these tags and leave the others."""
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO experiment_tags VALUES (?, ?, ?)",
-            [(experiment_id, *tag) for tag in tags.items()],
-        )
-
-    def set_runs_lifecycle(self, experiment_id: str, lifecycle_stage: str) -> None:
-        """Give every run of the experiment this lifecycle stage."""
-        self._connection.execute(
-            "UPDATE runs SET lifecycle_stage = ? WHERE experiment_id = ?",
-            (lifecycle_stage, experiment_id),
-        )
-
-    def run(self, run_id: str) -> RunRow | None:
-        """Return the run with this id."""
-        row = self._connection.execute(f"SELECT {_RUN} FROM runs WHERE run_id = ?", (run_id,))
-        return next(map(_run_row, row), None)
-
-    def put_run(self, row: RunRow) -> None:
-        """Insert the run, or replace the row of its id."""
-        self._connection.execute(
-            f"INSERT INTO runs ({_RUN}) VALUES ({marks(row)}) "
-            f"ON CONFLICT (run_id) DO UPDATE SET {_excluded(row._fields)}",
-            row,
-        )
-
-    def params(self, run_id: str) -> dict[str, str]:
-        """Return all params of the run."""
-        return self._pairs(f"SELECT key, value FROM params WHERE run_no = {_RUN_NO}", run_id)
-
-    def add_params(self, run_id: str, params: Mapping[str, str]) -> None:
-        """Add params that the run does not have yet."""
-        self._connection.executemany(
-            f"INSERT INTO params VALUES ({_RUN_NO}, ?, ?)",
-            [(run_id, *param) for param in params.items()],
-        )
-
-    def tags(self, run_id: str) -> dict[str, str]:
-        """Return all tags of the run."""
-        return self._pairs(f"SELECT key, value FROM tags WHERE run_no = {_RUN_NO}", run_id)
-
-    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set these tags and leave the others."""
-        self._connection.executemany(
-            f"INSERT OR REPLACE INTO tags VALUES ({_RUN_NO}, ?, ?)",
-            [(run_id, *tag) for tag in tags.items()],
-        )
-
-    def remove_tag(self, run_id: str, key: str) -> None:
-        """Remove this tag, which the run has."""
-        self._connection.execute(
-            f"DELETE FROM tags WHERE run_no = {_RUN_NO} AND key = ?", (run_id, key)
-        )
-
-    def add_writer(self, run_id: str, writer_id: str) -> None:
-        """Remember that this writer has logged to the run."""
-        self._connection.execute(
-            f"INSERT OR IGNORE INTO writers VALUES ({_RUN_NO}, ?)", (run_id, writer_id)
-        )
-
-    def add_refusal(self, refused: Refused) -> None:
-        """Remember that this operation was not accepted."""
-        row = (refused.journal_id, refused.offset, *refused.refusal)
-        self._connection.execute(
-            "INSERT INTO refusals (journal_id, offset, error_code, message, run_id) "
-            f"VALUES ({marks(row)})",
-            row,
-        )
-
-    def _experiment_where(self, condition: str, value: str) -> ExperimentRow | None:
-        rows = self._connection.execute(
-            f"SELECT {_EXPERIMENT} FROM experiments WHERE {condition}", (value,)
-        )
-        return next(map(_experiment_row, rows), None)
-
-    def _pairs(self, query: str, run_id: str) -> dict[str, str]:
-        return dict(self._connection.execute(query, (run_id,)))
 
 
 def read_refusals(connection: Connection, run_id: str | None) -> list[Refused]:
@@ -153,7 +61,7 @@ def read_experiments(
         where.values,
     ).fetchall()
     tags = _grouped(connection, "experiment_tags", "experiment_id", [row[0] for row in rows])
-    return [ExperimentRecord(_experiment_row(row), dict(tags[row[0]])) for row in rows]
+    return [ExperimentRecord(experiment_row(row), dict(tags[row[0]])) for row in rows]
 
 
 def read_runs(
@@ -177,19 +85,52 @@ def read_runs(
     params, tags, writers = (
         _grouped(connection, table, "run_no", run_nos) for table in ("params", "tags", "writers")
     )
+    datasets = _grouped(connection, _DATASETS_OF_RUNS, "run_no", run_nos)
+    models = _grouped(connection, _MODELS_OF_RUNS, "run_no", run_nos)
     return [
         RunRecord(
-            _run_row(row),
+            run_row(row),
             dict(params[run_no]),
             dict(tags[run_no]),
             frozenset(writer_id for [writer_id] in writers[run_no]),
+            [DatasetUse._make([*dataset, json.loads(tags)]) for *dataset, tags in datasets[run_no]],
+            [ModelUse(*model) for model in models[run_no]],
         )
         for run_no, *row in rows
     ]
 
 
+def read_models(connection: Connection, model_ids: Sequence[str]) -> list[ModelRecord]:
+    """Return logged models with their params and tags, in the order of the ids."""
+    rows = connection.execute(
+        f"SELECT {_MODEL} FROM json_each(?) JOIN models ON model_id = value ORDER BY id",
+        (json.dumps(list(model_ids)),),
+    ).fetchall()
+    params, tags = (
+        _grouped(connection, table, "model_id", [row[0] for row in rows])
+        for table in ("model_params", "model_tags")
+    )
+    return [ModelRecord(model_row(row), dict(params[row[0]]), dict(tags[row[0]])) for row in rows]
+
+
+def read_datasets(
+    connection: Connection, experiment_ids: Sequence[str], limit: int
+) -> list[DatasetSummary]:
+    """Return which datasets the runs of these experiments used, each once for each context."""
+    rows = connection.execute(
+        "SELECT DISTINCT runs.experiment_id, datasets.name, digest, context FROM runs "
+        "JOIN run_datasets USING (run_no) JOIN datasets USING (dataset_no) "
+        f"WHERE runs.experiment_id IN {LISTED} ORDER BY 1, 2, 3, 4 LIMIT ?",
+        (json.dumps(list(experiment_ids)), limit),
+    )
+    return [DatasetSummary._make(row) for row in rows]
+
+
 def read_series(
-    connection: Connection, run_ids: Sequence[str], keys: Sequence[str] | None
+    connection: Connection,
+    run_ids: Sequence[str] | None,
+    keys: Sequence[str] | None,
+    model_ids: Sequence[str] | None,
 ) -> list[Series]:
     """Return the series of these runs, ordered by run (as asked), key, model, dataset, attempt."""
     where = _Where()
@@ -200,12 +141,20 @@ def read_series(
             json.dumps([key for key in keys if not _WILDCARDS.intersection(key)]),
             json.dumps([key.replace("[!", "[^") for key in keys if _WILDCARDS.intersection(key)]),
         )
+    if model_ids is not None:  # said twice, because the index holds only series of models
+        where.add(f"model_id IN {LISTED} AND model_id <> ''", json.dumps(list(model_ids)))
+    if run_ids is None:
+        source, place, values = "series JOIN runs USING (run_no)", "run_id", where.values
+    else:
+        source = (
+            "(SELECT id AS place, value AS run_id FROM json_each(?)) "
+            "CROSS JOIN runs USING (run_id) JOIN series USING (run_no)"
+        )
+        place, values = "place", [json.dumps(list(run_ids)), *where.values]
     rows = connection.execute(
         f"SELECT {', '.join(SUMMARY_COLUMNS)}, series_id, exact, run_id, {SERIES_KEY} "
-        "FROM (SELECT id AS place, value AS run_id FROM json_each(?)) "
-        "CROSS JOIN runs USING (run_id) JOIN series USING (run_no) "
-        f"{where} ORDER BY place, {SERIES_KEY}",
-        (json.dumps(list(run_ids)), *where.values),
+        f"FROM {source} {where} ORDER BY {place}, {SERIES_KEY}",
+        values,
     ).fetchall()
     width = len(SUMMARY_COLUMNS)
     summaries = summaries_of(row[:width] for row in rows)
@@ -235,16 +184,11 @@ def read_stats(connection: Connection) -> dict[str, Any]:
     return {**dict(zip(names, counts, strict=True)), "runs_bytes": dict(bytes_of)}
 
 
-def _experiment_row(row: Sequence[Any]) -> ExperimentRow:
-    return ExperimentRow._make([*row[:-1], bool(row[-1])])
-
-
-def _run_row(row: Sequence[Any]) -> RunRow:
-    return RunRow._make([*row[:-1], bool(row[-1])])
-
-
-def _excluded(columns: Sequence[str]) -> str:
-    return ", ".join(f"{column} = excluded.{column}" for column in columns)
+_DATASETS_OF_RUNS = (
+    f"(SELECT run_no, {DATASET}, tags FROM run_datasets JOIN datasets USING (dataset_no) "
+    "ORDER BY use_no)"
+)
+_MODELS_OF_RUNS = "(SELECT run_no, role, model_id, step FROM run_models ORDER BY use_no)"
 
 
 def _grouped(

@@ -17,7 +17,8 @@ from steplog.exceptions import StoreDamaged
 from steplog.points import is_sorted
 from steplog.stores import chunks, tail
 from steplog.stores.base import Damage
-from steplog.stores.database import SUMMARY_COLUMNS, Connection, Database, summaries_of
+from steplog.stores.database import Connection, Database, summaries_of
+from steplog.stores.schema import SUMMARY_COLUMNS
 from steplog.stores.sealing import total
 from steplog.summary import SUMMARY, merge, summarise, summarise_arranged
 

@@ -16,12 +16,12 @@ from steplog import chunk
 from steplog.exceptions import StoreDamaged
 from steplog.points import Columns, series_starts
 from steplog.stores.database import (
-    SUMMARY_COLUMNS,
     Connection,
     marks,
     summaries_of,
     summary_rows,
 )
+from steplog.stores.schema import SUMMARY_COLUMNS
 from steplog.summary import summarise_stretches
 
 CHUNK_POINTS = 8192

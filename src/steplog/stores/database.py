@@ -1,7 +1,7 @@
-"""One catalog file: its tables, how it comes to be, its connections and its transactions.
+"""One catalog file: how it comes to be, its connections and its transactions.
 
-What the tables mean together is in `steplog.stores.sqlite`; here is what SQLite must be told so
-that any number of threads and processes can use one file:
+Its tables are in `steplog.stores.schema`; here is what SQLite must be told so that any number of
+threads and processes can use one file:
 
 * Writing begins with BEGIN IMMEDIATE. A transaction that reads first and writes then fails with
   "database is locked" at once, whatever the timeout, when somebody else wrote in between.
@@ -33,69 +33,19 @@ import numpy.typing as npt
 from steplog import forks
 from steplog.exceptions import FormatTooNew, StoreDamaged, StoreError
 from steplog.fold import default_experiment
+from steplog.stores.schema import APPLICATION_ID, FORMAT, STEPS, SUMMARY_COLUMNS
 from steplog.summary import SUMMARY
 
-FORMAT = 1
-_APPLICATION_ID = 0x7374706C  # "stpl"; together with user_version it says which format this is
 _IDLE_CONNECTIONS = 2
 _CHECK_SECONDS = 5.0
 FORK_SECONDS = 2.0
 """How long a fork waits for transactions that are under way. Where one takes longer (it waits for
 another program's lock, or its caller does not read on), the child cannot use the catalog."""
 
-SUMMARY_COLUMNS: Sequence[str] = SUMMARY.names or ()
 _FLOATS = [i for i, name in enumerate(SUMMARY_COLUMNS) if SUMMARY[name].kind == "f"]
-_SUMMARY = ", ".join(f"{name} INTEGER NOT NULL DEFAULT 0" for name in SUMMARY_COLUMNS)
 
 LISTED = "(SELECT value FROM json_each(?))"
 """Any number of values in one parameter, a JSON list: ``WHERE run_no IN {LISTED}``."""
-
-_SCHEMA = f"""
-CREATE TABLE experiments (
-    experiment_id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, artifact_location TEXT NOT NULL,
-    lifecycle_stage TEXT NOT NULL, creation_time INTEGER NOT NULL,
-    last_update_time INTEGER NOT NULL, placeholder INTEGER NOT NULL);
-CREATE TABLE experiment_tags (
-    experiment_id TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
-    PRIMARY KEY (experiment_id, key)) WITHOUT ROWID;
-CREATE TABLE runs (
-    run_no INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, experiment_id TEXT NOT NULL,
-    user_id TEXT NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL, start_time INTEGER NOT NULL,
-    end_time INTEGER, lifecycle_stage TEXT NOT NULL, artifact_uri TEXT NOT NULL,
-    placeholder INTEGER NOT NULL);
-CREATE INDEX runs_of_experiments ON runs (experiment_id, start_time);
-CREATE TABLE params (
-    run_no INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
-    PRIMARY KEY (run_no, key)) WITHOUT ROWID;
-CREATE TABLE tags (
-    run_no INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
-    PRIMARY KEY (run_no, key)) WITHOUT ROWID;
-CREATE TABLE writers (
-    run_no INTEGER NOT NULL, writer_id TEXT NOT NULL,
-    PRIMARY KEY (run_no, writer_id)) WITHOUT ROWID;
-CREATE TABLE journals (
-    journal_id TEXT PRIMARY KEY, writer_id TEXT NOT NULL, position TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE refusals (
-    refusal_id INTEGER PRIMARY KEY, journal_id TEXT NOT NULL, offset INTEGER NOT NULL,
-    error_code TEXT NOT NULL, message TEXT NOT NULL, run_id TEXT);
-CREATE TABLE series (
-    series_id INTEGER PRIMARY KEY, run_no INTEGER NOT NULL, key TEXT NOT NULL,
-    model_id TEXT NOT NULL, dataset_name TEXT NOT NULL, dataset_digest TEXT NOT NULL,
-    attempt INTEGER NOT NULL, exact INTEGER NOT NULL DEFAULT 1,
-    waiting INTEGER NOT NULL DEFAULT 0, {_SUMMARY},
-    UNIQUE (run_no, key, model_id, dataset_name, dataset_digest, attempt));
--- AUTOINCREMENT: sealing looks whether what it read is still there, so that a number must never
--- come back with other points.
-CREATE TABLE tail (
-    tail_id INTEGER PRIMARY KEY AUTOINCREMENT, run_no INTEGER NOT NULL, n INTEGER NOT NULL,
-    n_series INTEGER NOT NULL, points BLOB NOT NULL);
-CREATE INDEX tail_of_runs ON tail (run_no, n, n_series);
-CREATE TABLE chunks (
-    chunk_id INTEGER PRIMARY KEY AUTOINCREMENT, series_id INTEGER NOT NULL, {_SUMMARY});
-CREATE INDEX chunks_of_series ON chunks (series_id, first_step, first_timestamp);
--- Apart from the chunks, so that their summaries are read without stepping over the bytes.
-CREATE TABLE chunk_bytes (chunk_id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
-"""
 
 
 class Connection(sqlite3.Connection):
@@ -224,7 +174,8 @@ class Database:
                 self._idle.pop().close()
             if catalog is None:
                 _create(self.path)
-            _check_format(self.path)
+            if _check_format(self.path) < FORMAT:
+                _upgrade(self.path, self._timeout)
             stat = self.path.stat()
             catalog = self._catalog = stat.st_dev, stat.st_ino
         return catalog
@@ -315,8 +266,8 @@ def _create(path: Path) -> None:
         with closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
             connection.executescript(
                 "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; BEGIN; "
-                f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {FORMAT};"
-                f"{_SCHEMA}"
+                f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};"
+                + "".join(STEPS)
             )
             row = default_experiment(time.time_ns() // 1_000_000)
             connection.execute(f"INSERT INTO experiments VALUES ({marks(row)})", row)
@@ -341,21 +292,38 @@ def _remove_leftovers(path: Path, leftovers: Sequence[tuple[Path, tuple[int, int
             each.unlink(missing_ok=True)
 
 
-def _check_format(path: Path) -> None:
-    """Refuse a catalog of a newer format, or a file that is none, without touching it."""
+def _check_format(path: Path) -> int:
+    """Return the format of a catalog; refuse a newer one, or another file, without touching it."""
     try:
         # SQLite then takes no lock and makes no file beside this one …
         application_id, version = _format(path, "immutable=1")
     except sqlite3.DatabaseError:
         # … and so it finds damage where somebody is just moving the log into the file.
         application_id, version = _format(path, "mode=ro")
-    if application_id != _APPLICATION_ID:
+    if application_id != APPLICATION_ID:
         raise StoreDamaged(f"{path} is not a catalog of steplog.")
     if version > FORMAT:
         raise FormatTooNew(
             f"The catalog {path} has format {version}, and this steplog reads up to {FORMAT}. "
             "Use the steplog that wrote it, or a newer one."
         )
+    return version
+
+
+def _upgrade(path: Path, timeout: float) -> None:
+    """Bring an older catalog to the present format, in one transaction."""
+    _, version = _format(path, "mode=ro")  # what the log holds may be newer than the file
+    if version == FORMAT:
+        return
+    try:
+        with closing(_connect(path, "mode=rw", timeout)) as connection:
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {''.join(STEPS[version:])} "
+                f"PRAGMA user_version = {FORMAT}; COMMIT;"
+            )
+    except sqlite3.OperationalError:
+        if _format(path, "mode=ro")[1] != FORMAT:  # nobody else was faster
+            raise
 
 
 def _format(path: Path, mode: str) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -18,6 +18,9 @@ import numpy.typing as npt
 
 from steplog.fold import (
     ExperimentRow,
+    ModelRow,
+    Pairs,
+    Role,
     RunRow,
     default_experiment,
     ensure_run,
@@ -26,11 +29,27 @@ from steplog.fold import (
 )
 from steplog.operations import SeriesKey
 from steplog.points import Columns, empty_columns, union
+from steplog.query import (
+    PARTS,
+    TIE_BREAKS,
+    Field,
+    Order,
+    Query,
+    Value,
+    matches,
+    sort_key,
+    split_part,
+)
 from steplog.stores.base import (
+    DATASET_CONTEXT,
     START,
     Batch,
     Damage,
+    DatasetSummary,
+    DatasetUse,
     ExperimentRecord,
+    ModelRecord,
+    ModelUse,
     Position,
     Refused,
     RunRecord,
@@ -47,10 +66,12 @@ class MemoryRows:
     def __init__(self) -> None:
         default = default_experiment(time.time_ns() // 1_000_000)
         self.experiments = {default.experiment_id: default}
-        self.experiment_tags: dict[str, dict[str, str]] = defaultdict(dict)
         self.runs: dict[str, RunRow] = {}
-        self.run_params: dict[str, dict[str, str]] = defaultdict(dict)
-        self.run_tags: dict[str, dict[str, str]] = defaultdict(dict)
+        self.models: dict[str, ModelRow] = {}
+        self.datasets: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+        self.run_datasets: dict[str, dict[tuple[str, str], DatasetUse]] = defaultdict(dict)
+        self.run_models: dict[str, dict[tuple[Role, str], ModelUse]] = defaultdict(dict)
+        self._pairs: dict[tuple[Pairs, str], dict[str, str]] = defaultdict(dict)
 
     def experiment(self, experiment_id: str) -> ExperimentRow | None:
         """Return the experiment with this id."""
@@ -63,10 +84,6 @@ class MemoryRows:
     def put_experiment(self, row: ExperimentRow) -> None:
         """Insert the experiment, or replace the row of its id."""
         self.experiments[row.experiment_id] = row
-
-    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> None:
-        """Set these tags and leave the others."""
-        self.experiment_tags[experiment_id].update(tags)
 
     def set_runs_lifecycle(self, experiment_id: str, lifecycle_stage: str) -> None:
         """Give every run of the experiment this lifecycle stage."""
@@ -82,25 +99,39 @@ class MemoryRows:
         """Insert the run, or replace the row of its id."""
         self.runs[row.run_id] = row
 
-    def params(self, run_id: str) -> dict[str, str]:
-        """Return all params of the run."""
-        return dict(self.run_params[run_id])
+    def model(self, model_id: str) -> ModelRow | None:
+        """Return the logged model with this id."""
+        return self.models.get(model_id)
 
-    def add_params(self, run_id: str, params: Mapping[str, str]) -> None:
-        """Add params that the run does not have yet."""
-        self.run_params[run_id].update(params)
+    def put_model(self, row: ModelRow) -> None:
+        """Insert the model, or replace the row of its id."""
+        self.models[row.model_id] = row
 
-    def tags(self, run_id: str) -> dict[str, str]:
-        """Return all tags of the run."""
-        return dict(self.run_tags[run_id])
+    def pairs(self, kind: Pairs, owner_id: str) -> dict[str, str]:
+        """Return all pairs of one kind that this run, experiment or model has."""
+        return dict(self._pairs[kind, owner_id])
 
-    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set these tags and leave the others."""
-        self.run_tags[run_id].update(tags)
+    def put_pairs(self, kind: Pairs, owner_id: str, pairs: Mapping[str, str]) -> None:
+        """Set these pairs and leave the others."""
+        self._pairs[kind, owner_id].update(pairs)
 
-    def remove_tag(self, run_id: str, key: str) -> None:
-        """Remove this tag, which the run has."""
-        del self.run_tags[run_id][key]
+    def remove_pair(self, kind: Pairs, owner_id: str, key: str) -> None:
+        """Remove the pair of this key, which is there."""
+        del self._pairs[kind, owner_id][key]
+
+    def add_datasets(self, run_id: str, datasets: Sequence[Mapping[str, Any]]) -> None:
+        """Add inputs to a run."""
+        for given in datasets:
+            key = given["name"], given["digest"]
+            first = self.datasets.setdefault((self.runs[run_id].experiment_id, *key), given)
+            described = [first.get(name) for name in DatasetUse._fields[:-1]]
+            use = DatasetUse._make([*described, dict(given.get("tags", {}))])
+            self.run_datasets[run_id].setdefault(key, use)
+
+    def add_models(self, run_id: str, role: Role, models: Sequence[tuple[str, int]]) -> None:
+        """Add models to those that a run used or made."""
+        for model_id, step in models:
+            self.run_models[run_id].setdefault((role, model_id), ModelUse(role, model_id, step))
 
 
 class MemoryStore:
@@ -147,8 +178,10 @@ class MemoryStore:
                 if (ids is None or row.experiment_id in ids) and name in (None, row.name)
             ]
             rows.sort(key=lambda row: (-row.creation_time, row.experiment_id))
-            tags = self._rows.experiment_tags
-            return [ExperimentRecord(row, dict(tags[row.experiment_id])) for row in rows]
+            return [
+                ExperimentRecord(row, self._rows.pairs("experiment_tags", row.experiment_id))
+                for row in rows
+            ]
 
     def runs(
         self, run_ids: Sequence[str] | None = None, experiment_ids: Sequence[str] | None = None
@@ -165,23 +198,69 @@ class MemoryStore:
             return [
                 RunRecord(
                     row,
-                    self._rows.params(row.run_id),
-                    self._rows.tags(row.run_id),
+                    self._rows.pairs("params", row.run_id),
+                    self._rows.pairs("tags", row.run_id),
                     frozenset(self._writers[row.run_id]),
+                    [*self._rows.run_datasets[row.run_id].values()],
+                    [*self._rows.run_models[row.run_id].values()],
                 )
                 for row in rows
             ]
 
-    def series(self, run_ids: Sequence[str], keys: Sequence[str] | None = None) -> list[Series]:
+    def models(self, model_ids: Sequence[str]) -> list[ModelRecord]:
+        """Logged models with these ids, in this order, deleted ones included."""
+        with self._lock:
+            return [
+                ModelRecord(
+                    self._rows.models[model_id],
+                    self._rows.pairs("model_params", model_id),
+                    self._rows.pairs("model_tags", model_id),
+                )
+                for model_id in model_ids
+                if model_id in self._rows.models
+            ]
+
+    def datasets(self, experiment_ids: Sequence[str], limit: int) -> list[DatasetSummary]:
+        """Which datasets the runs of these experiments used, each once for each context."""
+        with self._lock:
+            found = {
+                DatasetSummary(
+                    run.experiment_id, use.name, use.digest, use.tags.get(DATASET_CONTEXT)
+                )
+                for run in self._rows.runs.values()
+                if run.experiment_id in experiment_ids
+                for use in self._rows.run_datasets[run.run_id].values()
+            }
+            return sorted(found, key=lambda each: (*each[:3], each.context or ""))[:limit]
+
+    def search(self, query: Query) -> list[str]:
+        """Return the ids of the runs, experiments or logged models that a query asks for."""
+        with self._lock:
+            subjects = [*getattr(self, f"_{query.what}_subjects")(query)]
+            found = [each for each in subjects if matches(query.conditions, each)]
+            found.sort(key=lambda each: sort_key((*query.order, *TIE_BREAKS[query.what]), each))
+            end = None if query.limit is None else query.offset + query.limit
+            return [each.id for each in found[query.offset : end]]
+
+    def series(
+        self,
+        run_ids: Sequence[str] | None,
+        keys: Sequence[str] | None = None,
+        model_ids: Sequence[str] | None = None,
+    ) -> list[Series]:
         """Return the series of these runs, ordered by run (as asked), key and the rest."""
         with self._lock:
+            if run_ids is None:
+                run_ids = sorted(self._rows.runs)
             return [
                 Series(number, key, summarise(columns)[0], exact=True)
                 for run_id in run_ids
                 for key, number, columns in sorted(
                     (key, number, columns)
                     for number, (key, columns) in enumerate(self._series.items())
-                    if key.run_id == run_id and _matches(key.key, keys)
+                    if key.run_id == run_id
+                    and _matches(key.key, keys)
+                    and (model_ids is None or key.model_id in model_ids)
                 )
             ]
 
@@ -243,9 +322,134 @@ class MemoryStore:
         points = Columns.of(batch.points[batch.points["series"] == number])
         self._series[key] = union([self._series.get(key, empty_columns()), points])
 
+    def _runs_subjects(self, query: Query) -> Iterator[_Subject]:
+        for record in self.runs():
+            if _wanted(query, record.row):
+                yield _RunSubject(record, self._metric_of(record.row.run_id))
+
+    def _experiments_subjects(self, query: Query) -> Iterator[_Subject]:
+        for record in self.experiments():
+            if record.row.lifecycle_stage in query.stages:
+                row = record.row
+                yield _Subject(row.experiment_id, row._asdict(), {"tag": record.tags})
+
+    def _models_subjects(self, query: Query) -> Iterator[_Subject]:
+        for record in self.models([*self._rows.models]):
+            points = [
+                (key, columns)
+                for key, columns in self._series.items()
+                if key.model_id == record.row.model_id and _measured_on(key, query.datasets)
+            ]
+            if _wanted(query, record.row) and (points or not query.datasets):
+                yield _ModelSubject(record, points)
+
+    def _metric_of(self, run_id: str) -> Callable[[str], Value | None]:
+        def metric(key: str) -> Value | None:
+            names = {series.key for series in self._series}
+            key, part = (key, "last") if key in names else split_part(key) or (key, "last")
+            columns = [
+                columns for series, columns in self._series.items() if series[:2] == (run_id, key)
+            ]
+            return summarise(union(columns))[0][PARTS[part]].item() if columns else None
+
+        return metric
+
     def _columns(self, series_id: int) -> Columns:
         with self._lock:
             return [*self._series.values()][series_id]
+
+
+class _Subject:
+    """One row as a `steplog.query.Subject`: its attributes, and its pairs by the kind of field."""
+
+    def __init__(
+        self, id: str, attributes: Mapping[str, Any], pairs: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        self.id = id
+        self._attributes = attributes
+        self._pairs = pairs
+
+    def values(self, field: Field) -> Sequence[Value]:
+        """Return its values of a field."""
+        value = self.value(field)
+        return [] if value is None else [value]
+
+    def ordered_by(self, order: Order) -> Value | None:
+        """Return the value that an order goes by."""
+        return self.value(order.field)
+
+    def value(self, field: Field) -> Value | None:
+        """Return its only value of a field."""
+        return (
+            self._attributes if field.kind == "attribute" else self._pairs.get(field.kind, {})
+        ).get(field.key)
+
+
+class _RunSubject(_Subject):
+    def __init__(self, record: RunRecord, metric: Callable[[str], Value | None]) -> None:
+        attributes = {**record.row._asdict(), "run_name": record.row.name}
+        pairs = {"param": record.params, "tag": record.tags}
+        super().__init__(record.row.run_id, attributes, pairs)
+        self._metric = metric
+        self._datasets = record.datasets
+
+    def values(self, field: Field) -> Sequence[Value]:
+        if field.kind != "dataset":
+            return super().values(field)
+        found = (
+            use.tags.get(DATASET_CONTEXT) if field.key == "context" else getattr(use, field.key)
+            for use in self._datasets
+        )
+        return [value for value in found if value is not None]
+
+    def value(self, field: Field) -> Value | None:
+        return self._metric(field.key) if field.kind == "metric" else super().value(field)
+
+
+class _ModelSubject(_Subject):
+    def __init__(
+        self,
+        record: ModelRecord,
+        points: Sequence[tuple[SeriesKey, Columns]],
+    ) -> None:
+        pairs = {"param": record.params, "tag": record.tags}
+        super().__init__(record.row.model_id, record.row._asdict(), pairs)
+        self._points = points
+
+    def values(self, field: Field) -> Sequence[Value]:
+        if field.kind != "metric":
+            return super().values(field)
+        return [
+            value
+            for key, columns in self._points
+            if key.key == field.key
+            for value in columns.value.tolist()
+        ]
+
+    def ordered_by(self, order: Order) -> Value | None:
+        if order.field.kind != "metric":
+            return super().ordered_by(order)
+        columns = [
+            columns
+            for key, columns in self._points
+            if key.key == order.field.key
+            and order.dataset_name in (None, key.dataset_name)
+            and order.dataset_digest in (None, key.dataset_digest)
+        ]
+        return summarise(union(columns))[0]["last_value"].item() if columns else None
+
+
+def _wanted(query: Query, row: RunRow | ModelRow) -> bool:
+    return row.lifecycle_stage in query.stages and (
+        query.experiment_ids is None or row.experiment_id in query.experiment_ids
+    )
+
+
+def _measured_on(key: SeriesKey, datasets: Sequence[tuple[str, str | None]]) -> bool:
+    return not datasets or any(
+        key.dataset_name == name and digest in (None, key.dataset_digest)
+        for name, digest in datasets
+    )
 
 
 def _matches(key: str, patterns: Iterable[str] | None) -> bool:

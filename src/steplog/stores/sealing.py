@@ -25,11 +25,11 @@ from steplog.points import POINT, arrange
 from steplog.stores import chunks, tail
 from steplog.stores.database import (
     LISTED,
-    SUMMARY_COLUMNS,
     Connection,
     Database,
     summaries_of,
 )
+from steplog.stores.schema import SUMMARY_COLUMNS
 from steplog.summary import (
     SUMMARY,
     merge,

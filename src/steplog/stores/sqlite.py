@@ -5,8 +5,9 @@ point. Sealing later moves them into *chunks*, one series in each. What is known
 in its row and is merged with what is known of each batch, so tables and search never read points.
 
 Here is the store as the protocol wants it. The rest of it, each about one thing:
-`steplog.stores.database` (the file, its tables, transactions), `catalog` (rows), `tail`, `sealing`,
-`pieces` (one series put together), `checking`.
+`steplog.stores.database` (the file, transactions), `schema` (its tables), `rows` and `catalog`
+(what the tables say), `searching`, `tail`, `sealing`, `pieces` (one series put together),
+`checking`.
 """
 
 from __future__ import annotations
@@ -22,21 +23,25 @@ import numpy.typing as npt
 
 from steplog import settings
 from steplog.fold import fold
+from steplog.forks import undisturbed
 from steplog.points import Columns
+from steplog.query import Query
 from steplog.stores import catalog, checking, sealing, tail
 from steplog.stores.base import (
     START,
     Batch,
     Damage,
+    DatasetSummary,
     ExperimentRecord,
+    ModelRecord,
     Position,
     Refused,
     RunRecord,
     Series,
 )
-from steplog.stores.catalog import SQLiteRows
 from steplog.stores.database import LISTED, Connection, Database
 from steplog.stores.pieces import cut, read_group, read_pieces, summarise_group, within
+from steplog.stores.rows import SQLiteRows
 
 FILE_NAME = "catalog.db"
 
@@ -105,10 +110,34 @@ class SQLiteStore:
         with self._database.reading() as connection:
             return catalog.read_runs(connection, run_ids, experiment_ids)
 
-    def series(self, run_ids: Sequence[str], keys: Sequence[str] | None = None) -> list[Series]:
+    def models(self, model_ids: Sequence[str]) -> list[ModelRecord]:
+        """Logged models with these ids, in this order, deleted ones included."""
+        with self._database.reading() as connection:
+            return catalog.read_models(connection, model_ids)
+
+    def datasets(self, experiment_ids: Sequence[str], limit: int) -> list[DatasetSummary]:
+        """Which datasets the runs of these experiments used, each once for each context."""
+        with self._database.reading() as connection:
+            return catalog.read_datasets(connection, experiment_ids, limit)
+
+    def search(self, query: Query) -> list[str]:
+        """Return the ids of the runs, experiments or logged models that a query asks for."""
+        # Not at the top: SQLAlchemy is slow to import, and only those who search wait for it.
+        with undisturbed:
+            from steplog.stores.searching import search
+
+        with self._database.reading() as connection:
+            return search(connection, query)
+
+    def series(
+        self,
+        run_ids: Sequence[str] | None,
+        keys: Sequence[str] | None = None,
+        model_ids: Sequence[str] | None = None,
+    ) -> list[Series]:
         """Return the series of these runs, ordered by run (as asked), key and the rest."""
         with self._database.reading() as connection:
-            return catalog.read_series(connection, run_ids, keys)
+            return catalog.read_series(connection, run_ids, keys, model_ids)
 
     def points(
         self,

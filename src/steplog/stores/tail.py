@@ -17,15 +17,16 @@ from steplog.operations import SeriesKey
 from steplog.points import POINT, Columns, arrange, series_starts, union
 from steplog.stores import chunks
 from steplog.stores.base import Batch
-from steplog.stores.catalog import SERIES_KEY, SQLiteRows
+from steplog.stores.catalog import SERIES_KEY
 from steplog.stores.database import (
     LISTED,
-    SUMMARY_COLUMNS,
     Connection,
     marks,
     summaries_of,
     summary_rows,
 )
+from steplog.stores.rows import SQLiteRows
+from steplog.stores.schema import SUMMARY_COLUMNS
 from steplog.summary import SUMMARY, merge, overlaps, summarise_arranged
 
 _MOST_REMEMBERED = 200_000
@@ -193,6 +194,11 @@ def _define(connection: Connection, keys: Iterable[SeriesKey]) -> list[int]:
     columns = f"run_no, {SERIES_KEY}"
     connection.executemany(
         f"INSERT OR IGNORE INTO series ({columns}) VALUES (?, ?, ?, ?, ?, ?)", rows
+    )
+    connection.executemany(
+        "UPDATE series SET alone = 0 WHERE run_no = ?1 AND key = ?2 AND 1 < "
+        "(SELECT count(*) FROM series WHERE run_no = ?1 AND key = ?2)",
+        [row[:2] for row in rows],
     )
     look_up = f"SELECT series_id FROM series WHERE ({columns}) = (?, ?, ?, ?, ?, ?)"
     return [connection.execute(look_up, row).fetchone()[0] for row in rows]
