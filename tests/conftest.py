@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from steplog import MlflowException, backend, fluent, runs
+from steplog import MlflowException, active_model, backend, fluent, runs
 from steplog.settings import SETTINGS, override
 
 
@@ -40,6 +40,7 @@ def clean_process(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> I
         with suppress(MlflowException):  # the test deleted the run; it is not active any more
             runs.end("KILLED")
     runs._active.clear()  # of other threads
+    active_model.clear()
     runs.refresh()
     for opened in backend._backends.values():
         opened.recorder.close()

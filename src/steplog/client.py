@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from steplog import rules, settings
+from steplog import active_model, rules
 from steplog.backend import backend
 from steplog.backend import tracking_uri as tracking_uri_in_force
 from steplog.entities import (
@@ -35,7 +35,7 @@ from steplog.entities import (
 from steplog.exceptions import MlflowException, invalid, missing
 from steplog.fold import OPEN_STATUSES, ExperimentRow, RunRow
 from steplog.journal import POINT
-from steplog.lookup import SeriesNumbers, lookup, the_run
+from steplog.lookup import Expected, SeriesNumbers, lookup, the_run
 from steplog.operations import (
     CreateExperiment,
     CreateRun,
@@ -458,21 +458,34 @@ class Client:
         """
         key, *_ = rules.check_metric(key, 0.0, 0, 0)
         self._lookup.expect_run(run_id)
+        series = _series(run_id, key)  # what it is measured on is settled here, not at each call
 
         def log_checked(value: Any, step: Any) -> None:
-            self.log_metric(run_id, key, value, step=step)
+            step = 0 if step is None else step
+            _, value, timestamp, step = rules.check_metric(key, value, now_ms(), step)
+            self._lookup.expect_run(run_id)
+            self._record([(series, step, timestamp, value)])
 
-        return self.recorder.metric(_series(run_id, key), log_checked)
+        return self.recorder.metric(series, log_checked)
 
-    def series_numbers(self, run_id: str) -> SeriesNumbers:
+    def expect_run(self, run_id: str) -> Expected:
+        """Return what this process knows of a run that it is about to write to.
+
+        Raises:
+            MlflowException: as `log_metric`.
+
+        """
+        return self._lookup.expect_run(run_id)
+
+    def series_numbers(self, run_id: str, model_id: str | None = None) -> SeriesNumbers:
         """Return the series of a run that can be logged to without a check; see `Lookup.series`."""
-        return self._lookup.series(run_id)
+        return self._lookup.series(run_id, model_id)
 
-    def remember(self, run_id: str, keys: Iterable[str]) -> None:
+    def remember(self, run_id: str, keys: Iterable[str], model_id: str | None = None) -> None:
         """Add to `series_numbers` what has just been logged to."""
-        recorder, numbers = self.recorder, self.series_numbers(run_id)
+        recorder, numbers = self.recorder, self.series_numbers(run_id, model_id)
         for key in keys:
-            numbers[key] = recorder, recorder.number(_series(run_id, key))
+            numbers[key] = recorder, recorder.number(SeriesKey(run_id, key, model_id or ""))
 
     def log_batch(
         self,
@@ -736,7 +749,7 @@ def _series(
     dataset_name: str | None = None,
     dataset_digest: str | None = None,
 ) -> SeriesKey:
-    model_id = model_id or settings.get("MLFLOW_ACTIVE_MODEL_ID") or ""
+    model_id = model_id or active_model.current() or ""
     return SeriesKey(run_id, key, model_id, dataset_name or "", dataset_digest or "")
 
 

@@ -14,16 +14,16 @@ What is not here: which run is meant (`steplog.runs`), and everything that names
 from __future__ import annotations
 
 from array import array
-from operator import attrgetter
 from time import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from steplog import backend, context, rules, runs, settings, system_metrics
+from steplog import backend, context, links, rules, runs, settings, system_metrics
 from steplog.client import PARENT_RUN_ID, RUN_NAME, Client, now_ms
 from steplog.entities import Experiment, LifecycleStage, Metric, Param, Run, RunTag
 from steplog.exceptions import MlflowException, invalid
 from steplog.fold import DEFAULT_EXPERIMENT_ID
 from steplog.journal import CLOCK, POINT, pack_clock, release
+from steplog.lookup import Expected
 from steplog.pending import LOGGED, RunOperations, report_refusals
 from steplog.runs import ActiveRun
 
@@ -33,18 +33,6 @@ if TYPE_CHECKING:
 NOTE = "mlflow.note.content"
 
 _active_experiment_id: str | None = None  # what set_experiment chose, for every thread
-
-
-class Dataset(Protocol):
-    """What `log_metric` takes for a dataset: `steplog.entities.Dataset`, or one of MLflow's."""
-
-    @property
-    def name(self) -> str:
-        """The dataset's name."""
-
-    @property
-    def digest(self) -> str:
-        """What tells this version of it from another."""
 
 
 # Metrics --------------------------------------------------------------------------------------
@@ -58,7 +46,7 @@ def log_metric(
     timestamp: int | None = None,
     run_id: str | None = None,
     model_id: str | None = None,
-    dataset: Dataset | None = None,
+    dataset: links.Dataset | None = None,
 ) -> RunOperations | None:
     """Log one value of a metric to the active run, which is started where there is none.
 
@@ -103,21 +91,17 @@ def log_metric(
                 if synchronous is None:
                     return runs.answer
                 return None if synchronous else LOGGED
-    client, target = _target(run_id)
-    name, digest = _name_and_digest(dataset)
-    answer = client.log_metric(
-        target,
-        key,
-        value,
-        timestamp or now_ms(),
-        step or 0,
-        synchronous,
-        name,
-        digest,
-        model_id,
-    )
-    if run_id is None and model_id is None and dataset is None:
-        client.remember(target, [key])
+    client, target, run = find_run(run_id)
+    step, timestamp = step or 0, timestamp or now_ms()
+    name, digest = links.name_and_digest(dataset)
+    model_ids = links.measured(run, model_id, step)
+    for each in model_ids or [None]:
+        answer = client.log_metric(
+            target, key, value, timestamp, step, synchronous, name, digest, each
+        )
+    links.link(client, target, run, model_ids, dataset)
+    if isinstance(run, ActiveRun) and model_id is None and dataset is None:
+        run.remember([key])
     return answer
 
 
@@ -128,7 +112,7 @@ def log_metrics(
     run_id: str | None = None,
     timestamp: int | None = None,
     model_id: str | None = None,
-    dataset: Dataset | None = None,
+    dataset: links.Dataset | None = None,
 ) -> RunOperations | None:
     """Log values of several metrics, all with one step and one timestamp, or none of them.
 
@@ -152,8 +136,7 @@ def log_metrics(
         >>> steplog.log_metrics({"valid/loss": 0.31, "valid/accuracy": 0.91}, step=100)
 
     """
-    everyday = run_id is None and model_id is None and dataset is None
-    if everyday and timestamp is None and metrics:
+    if timestamp is None and run_id is None and model_id is None and dataset is None and metrics:
         try:
             known = list(map(runs.series.__getitem__, metrics))
             fields: list[float] = [step or 0, now_ms(), 0.0, 0, POINT] * len(known)
@@ -167,25 +150,20 @@ def log_metrics(
             if synchronous is None:
                 return runs.answer
             return None if synchronous else LOGGED
-    client, target = _target(run_id)
-    name, digest = _name_and_digest(dataset)
-    timestamp = timestamp or now_ms()
+    client, target, run = find_run(run_id)
+    step, timestamp = step or 0, timestamp or now_ms()
+    name, digest = links.name_and_digest(dataset)
+    model_ids = links.measured(run, model_id, step)
     points = [
-        Metric(key, value, timestamp, step or 0, model_id, name, digest)
+        Metric(key, value, timestamp, step, each, name, digest)
         for key, value in metrics.items()
+        for each in model_ids or [None]
     ]
     answer = client.log_batch(target, points, synchronous=synchronous)
-    if everyday:
-        client.remember(target, metrics)
+    links.link(client, target, run, model_ids if metrics else [], dataset if metrics else None)
+    if isinstance(run, ActiveRun) and model_id is None and dataset is None:
+        run.remember(metrics)
     return answer
-
-
-def _name_and_digest(dataset: Dataset | None) -> tuple[str, str] | tuple[None, None]:
-    if dataset is None:
-        return None, None
-    # The third is what MLflow asks of a dataset; one that lacks it is refused as MLflow does.
-    name, digest, _ = attrgetter("name", "digest", "_to_mlflow_entity")(dataset)
-    return name, digest
 
 
 # Params and tags ------------------------------------------------------------------------------
@@ -210,7 +188,7 @@ def log_param(key: str, value: Any, synchronous: bool | None = None) -> Any:
         0.1
 
     """
-    client, run_id = _target(None)
+    client, run_id, _ = find_run()
     return client.log_param(run_id, key, value, synchronous)
 
 
@@ -231,7 +209,7 @@ def log_params(
         MlflowException: INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST.
 
     """
-    client, target = _target(run_id)
+    client, target, _ = find_run(run_id)
     return client.log_batch(
         target, params=[Param(*param) for param in params.items()], synchronous=synchronous
     )
@@ -252,7 +230,7 @@ def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperati
         MlflowException: INVALID_PARAMETER_VALUE.
 
     """
-    client, run_id = _target(None)
+    client, run_id, _ = find_run()
     return client.set_tag(run_id, key, value, synchronous)
 
 
@@ -270,7 +248,7 @@ def set_tags(tags: dict[str, Any], synchronous: bool | None = None) -> RunOperat
         MlflowException: INVALID_PARAMETER_VALUE; then none is set.
 
     """
-    client, run_id = _target(None)
+    client, run_id, _ = find_run()
     return client.log_batch(
         run_id, tags=[RunTag(*tag) for tag in tags.items()], synchronous=synchronous
     )
@@ -283,7 +261,7 @@ def delete_tag(key: str) -> None:
         MlflowException: RESOURCE_DOES_NOT_EXIST where it has no such tag.
 
     """
-    client, run_id = _target(None)
+    client, run_id, _ = find_run()
     client.delete_tag(run_id, key)
 
 
@@ -421,13 +399,17 @@ def flush_async_logging() -> None:
     report_refusals()
 
 
-def _target(run_id: str | None) -> tuple[Client, str]:
-    """Return where to log, and to which run; a run is started where none is meant."""
+def find_run(run_id: str | None = None) -> tuple[Client, str, ActiveRun | Expected]:
+    """Return where to log, to which run, and what is known of it.
+
+    That is the run of this id; without, the active run, which is started where there is none.
+    """
     if run_id is not None:
         rules.check_run_id(run_id)
-        return Client(), run_id
+        client = Client()
+        return client, run_id, client.expect_run(run_id)
     run = runs.current() or start_run()
-    return run.client, run.info.run_id
+    return run.client, run.info.run_id, run
 
 
 def _with_description(tags: dict[str, Any] | None, description: str | None) -> dict[str, Any]:

@@ -16,7 +16,16 @@ from typing import TypeAlias, TypeVar
 
 from steplog import rules
 from steplog.backend import Backend
-from steplog.entities import LifecycleStage
+from steplog.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LifecycleStage,
+    LoggedModelInput,
+    LoggedModelOutput,
+    RunInputs,
+    RunOutputs,
+)
 from steplog.exceptions import StoreDamaged, StoreError, invalid, missing, warn
 from steplog.fold import DEFAULT_EXPERIMENT_ID, ExperimentRow, RunRow, default_experiment
 from steplog.recorder import Recorder
@@ -25,8 +34,24 @@ from steplog.stores.base import ExperimentRecord, RunRecord, Store
 T = TypeVar("T")
 
 SeriesNumbers: TypeAlias = "dict[str, tuple[Recorder, int]]"
-"""Key of a metric -> what a point of it needs, where it names no model and no dataset. An entry
-says that the run and the key have been checked."""
+"""Key of a metric -> what a point of it needs, for one run and one model or none, and no dataset.
+An entry says that the run and the key have been checked."""
+
+
+class Expected:
+    """A run that may be written to: it was made here, or has been looked up.
+
+    Attributes:
+        series: model id, or the empty text -> the series that can be logged to without a check.
+        inputs: the models and datasets that the run is known to have used …
+        outputs: … and the models that it is known to have made.
+
+    """
+
+    def __init__(self, record: RunRecord | None = None) -> None:
+        self.series: dict[str, SeriesNumbers] = {}
+        self.inputs = RunInputs([]) if record is None else run_inputs(record)
+        self.outputs = RunOutputs([]) if record is None else run_outputs(record)
 
 
 class Lookup:
@@ -34,29 +59,32 @@ class Lookup:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._runs: dict[str, SeriesNumbers] = {}
+        self._runs: dict[str, Expected] = {}
         self._experiments = {DEFAULT_EXPERIMENT_ID: default_experiment(0)}
 
-    def series(self, run_id: str) -> SeriesNumbers:
-        """Return the series of an expected run that can be logged to without a check.
+    def series(self, run_id: str, model_id: str | None = None) -> SeriesNumbers:
+        """Return the series of a run, known to exist, that can be logged to without a check.
 
         The dict is empty at first, and is emptied when the run is forgotten: whoever keeps it may
         always use what is in it.
         """
-        return self._runs.setdefault(run_id, {})
+        expected = self._runs.get(run_id) or self._runs.setdefault(run_id, Expected())
+        return expected.series.setdefault(model_id or "", {})
 
-    def expect_run(self, run_id: str) -> None:
+    def expect_run(self, run_id: str) -> Expected:
         """Make sure, once, that a run exists and is active.
 
         Raises:
             MlflowException: RESOURCE_DOES_NOT_EXIST, or INVALID_PARAMETER_VALUE.
 
         """
-        if run_id not in self._runs:
-            row = self.run(run_id).row
-            if row.lifecycle_stage != LifecycleStage.ACTIVE:
-                raise _not_active(f"The run {run_id}", row.lifecycle_stage)
-            self._runs[run_id] = {}
+        expected = self._runs.get(run_id)
+        if expected is None:
+            record = self.run(run_id)
+            if record.row.lifecycle_stage != LifecycleStage.ACTIVE:
+                raise _not_active(f"The run {run_id}", record.row.lifecycle_stage)
+            expected = self._runs.setdefault(run_id, Expected(record))
+        return expected
 
     def expects(self, run_id: str) -> bool:
         """Tell whether the run would be written to without being looked up."""
@@ -64,8 +92,9 @@ class Lookup:
 
     def forget_run(self, run_id: str) -> None:
         """Look again when it is logged to again: it has ended, or may have been deleted."""
-        # Emptied, not only dropped: active runs, and with them `log_metric`, hold the same dict.
-        self._runs.pop(run_id, {}).clear()
+        # Emptied, not only dropped: active runs, and with them `log_metric`, hold the same dicts.
+        for series in self._runs.pop(run_id, Expected()).series.values():
+            series.clear()
 
     def forget_runs(self) -> None:
         """Look again when any run is logged to again."""
@@ -154,6 +183,24 @@ class Lookup:
 def lookup(backend: Backend) -> Lookup:
     """Return what this process knows of a store."""
     return Lookup(backend)
+
+
+def run_inputs(record: RunRecord) -> RunInputs:
+    """Return the models and datasets that a run used, as entities."""
+    return RunInputs(
+        [
+            DatasetInput(Dataset(*use[:-1]), [InputTag(*tag) for tag in use.tags.items()])
+            for use in record.datasets
+        ],
+        [LoggedModelInput(use.model_id) for use in record.models if use.role == "input"],
+    )
+
+
+def run_outputs(record: RunRecord) -> RunOutputs:
+    """Return the models that a run made, as entities."""
+    return RunOutputs(
+        [LoggedModelOutput(use.model_id, use.step) for use in record.models if use.role == "output"]
+    )
 
 
 def the_run(run_id: str, records: list[RunRecord]) -> RunRecord:

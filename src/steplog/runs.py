@@ -6,16 +6,17 @@ that they help. The same goes for a forked child: what its parent had active is 
 so nothing in the child ends it, but until the child starts one it logs there.
 
 `series` is what makes logging cheap: a dict from key to series number, and always the one of the
-run that is meant (see `refresh`).
+run that is meant and of the model that is active (see `refresh`).
 """
 
 from __future__ import annotations
 
 import atexit
 import threading
+from collections.abc import Iterable
 from types import TracebackType
 
-from steplog import forks
+from steplog import active_model, forks, links
 from steplog.client import Client
 from steplog.entities import Run
 from steplog.exceptions import warn
@@ -28,7 +29,8 @@ from steplog.system_metrics import Monitor
 class ActiveRun(Run):
     """A run that `start_run` started; leaving its ``with`` block ends it.
 
-    It shows the run as it was when it started. `steplog.get_run` shows it as it is.
+    It shows the run as it was when it started; only what metrics are logged for is added to its
+    inputs. `steplog.get_run` shows it as it is.
 
     Attributes:
         client: where the run is recorded, whatever the tracking URI has become since.
@@ -43,14 +45,15 @@ class ActiveRun(Run):
     """
 
     def __init__(self, run: Run, client: Client, monitor: Monitor | None = None) -> None:
-        super().__init__(run.info, run.data)
+        super().__init__(run.info, run.data, run.inputs, run.outputs)
         self.client = client
         self.monitor = monitor
-        self.series = client.series_numbers(run.info.run_id)
         self.thread_id = threading.get_ident()
 
     def metric(self, key: str) -> MetricLogger:
         """Return a logger of one metric, whose ``log(value, step)`` skips all look-ups.
+
+        It logs for the model that is active now, and for none that the run made.
 
         Args:
             key: the metric's name.
@@ -59,7 +62,25 @@ class ActiveRun(Run):
             MlflowException: INVALID_PARAMETER_VALUE where `key` cannot be the name of a metric.
 
         """
-        return self.client.metric(self.info.run_id, key)
+        run_id, model_id = self.info.run_id, active_model.current()
+        logger = self.client.metric(run_id, key)
+        links.link(self.client, run_id, self, [model_id] if model_id else [], None)
+        return logger
+
+    def series(self) -> SeriesNumbers:
+        """Return what this thread can log to without a check."""
+        if self._links_by_step():
+            return {}
+        return self.client.series_numbers(self.info.run_id, active_model.current())
+
+    def remember(self, keys: Iterable[str]) -> None:
+        """Add to `series` what has just been logged to, where nothing was named but its key."""
+        if not self._links_by_step():
+            self.client.remember(self.info.run_id, keys, active_model.current())
+
+    def _links_by_step(self) -> bool:
+        """Tell whether it depends on the step for which models a metric is logged."""
+        return bool(self.outputs.model_outputs) and active_model.current() is None
 
     def __enter__(self) -> ActiveRun:
         return self
@@ -83,13 +104,17 @@ class _Own(threading.local):
 
 
 class _PerThread(dict[str, tuple[Recorder, int]]):
-    """Stands in for `series` while threads log to different runs: each look-up asks the thread."""
+    """Stands in for `series` while threads log to different runs, or for different models."""
+
+    def __init__(self) -> None:
+        self._own = threading.local()
 
     def __missing__(self, key: str) -> tuple[Recorder, int]:
-        run = current()
-        if run is None:
-            raise KeyError(key)
-        return run.series[key]
+        try:
+            own: SeriesNumbers = self._own.series
+        except AttributeError:
+            own = self._own.series = _series()
+        return own[key]
 
 
 _lock = threading.RLock()  # re-entrant: a signal handler may end a run on top of a thread in here
@@ -97,7 +122,7 @@ _own = _Own()
 _active: list[ActiveRun] = []  # of all threads, in the order they were started
 _inherited: ActiveRun | None = None  # what the parent of this process had active at the fork
 series: SeriesNumbers = {}
-"""The series numbers of the run that is meant by every thread."""
+"""The series numbers of the run that is meant, and the model that is active, in every thread."""
 answer: RunOperations | None = None
 """What a call hands back that logs points and leaves `synchronous` to the setting."""
 
@@ -153,14 +178,17 @@ def end(status: str) -> ActiveRun | None:
 
 
 def refresh() -> None:
-    """Set `series` and `answer` anew, because a run started or ended or a setting changed."""
+    """Set `series` and `answer` anew, for a run, the active model or a setting has changed."""
     global series, answer
-    run = _latest()
-    if len({each.thread_id for each in _active}) > 1:
-        series = _PerThread()
-    else:
-        series = {} if run is None else run.series
-    answer = LOGGED if asynchronous(None) else None
+    with _lock:
+        one_run = len({run.thread_id for run in _active}) < 2
+        series = _series() if one_run and active_model.shared() else _PerThread()
+        answer = LOGGED if asynchronous(None) else None
+
+
+def _series() -> SeriesNumbers:
+    run = current()
+    return {} if run is None else run.series()
 
 
 def _latest() -> ActiveRun | None:

@@ -39,6 +39,7 @@ TextName = Literal[
     "MLFLOW_RUN_ID",
     "MLFLOW_RUN_CONTEXT",
     "MLFLOW_ACTIVE_MODEL_ID",
+    "_MLFLOW_ACTIVE_MODEL_ID",
     "MLFLOW_TRACKING_USERNAME",
     "MLFLOW_SYSTEM_METRICS_NODE_ID",
     "NO_COLOR",
@@ -152,6 +153,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("MLFLOW_RUN_CONTEXT", str, None, "A JSON object of tags that every new run is given."),
     Setting("MLFLOW_ACTIVE_MODEL_ID", str, None, "The model that metrics are logged for."),
+    Setting("_MLFLOW_ACTIVE_MODEL_ID", str, None, "The same, by the name it had in MLflow before."),
     Setting(
         "MLFLOW_ENABLE_ASYNC_LOGGING",
         bool,
