@@ -26,6 +26,7 @@ from mlflow.entities.metric import MetricWithRunId
 from mlflow.exceptions import MlflowException, MlflowNotImplementedException
 from mlflow.protos.databricks_pb2 import ErrorCode
 from mlflow.store.entities.paged_list import PagedList
+from mlflow.store.model_registry import abstract_store as registry
 from mlflow.store.tracking import SEARCH_MAX_RESULTS_DEFAULT
 from mlflow.store.tracking.abstract_store import AbstractStore
 from mlflow.utils.async_logging.run_operations import RunOperations
@@ -58,6 +59,11 @@ def _close_recorders() -> None:
 class NotKept(MlflowNotImplementedException, NotImplementedError):
     """What steplog does not keep; MLflow's code looks out for the one class or for the other."""
 
+    def __init__(self, method: Callable[..., Any]) -> None:
+        super().__init__(  # type: ignore[no-untyped-call]
+            f"steplog records runs and what is logged to them; it has no {method.__name__}."
+        )
+
 
 def _mlflow_error(error: exceptions.MlflowException) -> MlflowException:
     return MlflowException(error.message, ErrorCode.Value(error.error_code))
@@ -72,21 +78,32 @@ def _translated(method: Callable[..., Any]) -> Callable[..., Any]:
             raise _mlflow_error(error) from error
         except NotKept:
             raise
-        except NotImplementedError as error:
-            # MLflow's server would answer this with a page of HTML and the status 500, which
+        except (NotImplementedError, MlflowNotImplementedException) as error:
+            # MLflow's server would answer the former with a page of HTML and the status 500, which
             # clients try again for minutes.
-            text = f"steplog does not offer {method.__name__}."
-            raise NotKept(text) from error  # type: ignore[no-untyped-call]
+            raise NotKept(method) from error
+
+    return call
+
+
+def _left_out(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        raise NotKept(method)
 
     return call
 
 
 def _as_mlflow_does(store: Store) -> Store:
-    """Have every method of a store, inherited ones too, raise MLflow's errors."""
+    """Have every method of a store, inherited ones too, raise MLflow's errors.
+
+    MLflow's abstract methods do nothing and return None; where nothing overrides them, they raise.
+    """
     for name in dir(store):
         method = inspect.getattr_static(store, name)
         if inspect.isfunction(method) and (name == "__init__" or not name.startswith("__")):
-            setattr(store, name, _translated(method))
+            abstract = getattr(method, "__isabstractmethod__", False)
+            setattr(store, name, _left_out(method) if abstract else _translated(method))
     return store
 
 
@@ -492,8 +509,20 @@ class SteplogStore(AbstractStore):
         )
         return PagedList([_logged_model(each) for each in page], page.token)
 
-    # What steplog does not keep -------------------------------------------------------------------
 
-    def link_traces_to_run(self, trace_ids: list[str], run_id: str) -> None:
-        """Refuse, rather than inherit a method that does nothing and tells nobody."""
-        raise NotImplementedError
+@_as_mlflow_does
+class EmptyRegistry(registry.AbstractStore):
+    """The model registry beside a steplog store: there are no models in it, and none can be added.
+
+    MLflow's web page asks a registry for the versions made of a run, and shows no run without an
+    answer. A registry to be used is named to MLflow: ``mlflow.set_registry_uri("sqlite:///…")``.
+    """
+
+    def __init__(self, store_uri: str) -> None:
+        super().__init__(store_uri)  # type: ignore[no-untyped-call]
+
+    def search_registered_models(self, *args: Any, **kwargs: Any) -> PagedList[Any]:
+        return PagedList([], None)
+
+    def search_model_versions(self, *args: Any, **kwargs: Any) -> PagedList[Any]:
+        return PagedList([], None)
