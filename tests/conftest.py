@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from steplog import MlflowException, active_model, backend, fluent, runs
+from steplog import MlflowException, active_model, backend, experiments, runs
 from steplog.settings import SETTINGS, override
 
 
@@ -34,7 +34,7 @@ def clean_process(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> I
     steplog itself has no call for this: to a program, its runs and stores end when it ends.
     """
     monkeypatch.setattr(backend, "_backends", {})
-    monkeypatch.setattr(fluent, "_active_experiment_id", None)
+    monkeypatch.setattr(experiments, "_active_experiment_id", None)
     yield
     while runs.started_here():
         with suppress(MlflowException):  # the test deleted the run; it is not active any more

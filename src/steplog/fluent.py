@@ -17,11 +17,10 @@ from array import array
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from steplog import backend, context, links, rules, runs, settings, system_metrics
+from steplog import backend, context, experiments, links, rules, runs, settings, system_metrics
 from steplog.client import PARENT_RUN_ID, RUN_NAME, Client, now_ms
-from steplog.entities import Experiment, LifecycleStage, Metric, Param, Run, RunTag
+from steplog.entities import LifecycleStage, Metric, Param, Run, RunTag
 from steplog.exceptions import MlflowException, invalid
-from steplog.fold import DEFAULT_EXPERIMENT_ID
 from steplog.journal import CLOCK, POINT, pack_clock, release
 from steplog.lookup import Expected
 from steplog.pending import LOGGED, RunOperations, report_refusals
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOTE = "mlflow.note.content"
-
-_active_experiment_id: str | None = None  # what set_experiment chose, for every thread
 
 
 # Metrics --------------------------------------------------------------------------------------
@@ -319,7 +316,7 @@ def start_run(
         run = _resume(client, resumed, run_name, tags)
     else:
         if experiment_id is None:
-            experiment_id = _experiment_in_force(client)
+            experiment_id = experiments.in_force(client)
         parent = _parent(client, parent_run_id, outer)
         if parent:
             tags[PARENT_RUN_ID] = parent
@@ -432,7 +429,8 @@ def _taken_from_environment() -> str | None:
 
 def _resume(client: Client, run_id: str, run_name: str | None, tags: dict[str, Any]) -> Run:
     info = client.look_up_run(run_id).info
-    if _active_experiment_id is not None and info.experiment_id not in ("", _active_experiment_id):
+    chosen = experiments.chosen()
+    if chosen is not None and info.experiment_id not in ("", chosen):
         raise MlflowException(
             f"Cannot start run with ID {run_id} because active experiment ID does not match "
             "environment run ID. Make sure --experiment-name or --experiment-id matches "
@@ -464,83 +462,6 @@ def _parent(client: Client, parent_run_id: str | None, outer: list[ActiveRun]) -
             "deleted state."
         )
     return parent_run_id
-
-
-# Experiments ----------------------------------------------------------------------------------
-
-
-def set_experiment(
-    experiment_name: str | None = None, experiment_id: str | None = None
-) -> Experiment:
-    """Choose the experiment of all runs started from now on, in this process and its children.
-
-    Args:
-        experiment_name: created where there is none.
-        experiment_id: must exist. Exactly one of the two is given.
-
-    Raises:
-        MlflowException: INVALID_PARAMETER_VALUE, also where the experiment is deleted;
-            RESOURCE_DOES_NOT_EXIST.
-
-    """
-    global _active_experiment_id
-    client = Client()
-    if experiment_name is not None and experiment_id is None:
-        experiment = client.ensure_experiment(experiment_name)
-    elif experiment_id is not None and experiment_name is None:
-        experiment = client.look_up_experiment(experiment_id)
-    else:
-        raise invalid("Must specify exactly one of: `experiment_id` or `experiment_name`.")
-    if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
-        raise invalid(
-            f"Cannot set a deleted experiment {experiment.name!r} as the active experiment. You "
-            "can restore the experiment, or permanently delete the experiment to create a new one."
-        )
-    _active_experiment_id = experiment.experiment_id
-    settings.export("MLFLOW_EXPERIMENT_ID", _active_experiment_id)
-    return experiment
-
-
-def create_experiment(
-    name: str, artifact_location: str | None = None, tags: dict[str, Any] | None = None
-) -> str:
-    """Create an experiment and return its id; see `Client.create_experiment`."""
-    return Client().create_experiment(name, artifact_location, tags)
-
-
-def get_experiment(experiment_id: str) -> Experiment:
-    """Return an experiment; see `Client.get_experiment`."""
-    return Client().get_experiment(experiment_id)
-
-
-def get_experiment_by_name(name: str) -> Experiment | None:
-    """Return the experiment of this name, if any; see `Client.get_experiment_by_name`."""
-    return Client().get_experiment_by_name(name)
-
-
-def _experiment_in_force(client: Client) -> str:
-    """Return the experiment of a run that names none."""
-    name = settings.get("MLFLOW_EXPERIMENT_NAME")
-    given = settings.get("MLFLOW_EXPERIMENT_ID")
-    if _active_experiment_id is not None:
-        return _active_experiment_id
-    if name is not None:
-        experiment_id = client.ensure_experiment(name).experiment_id
-        if given not in (None, experiment_id):
-            raise invalid(
-                f"The provided MLFLOW_EXPERIMENT_ID environment variable value `{given}` does not "
-                f"match the experiment id `{experiment_id}` for experiment name `{name}`"
-            )
-        return experiment_id
-    if given is None:
-        return DEFAULT_EXPERIMENT_ID
-    try:
-        return client.look_up_experiment(given).experiment_id
-    except MlflowException as error:
-        raise invalid(
-            f"The provided MLFLOW_EXPERIMENT_ID environment variable value `{given}` does not "
-            "exist in the tracking server. Provide a valid experiment_id."
-        ) from error
 
 
 # Where it all goes ----------------------------------------------------------------------------
