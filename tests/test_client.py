@@ -124,18 +124,6 @@ def test_view_types(client: Client, run_id: str) -> None:
     assert experiments(ViewType.ALL) == {"0", experiment_id}
 
 
-def test_queries_are_not_ignored(client: Client) -> None:
-    """A filter or an order, which cannot be given yet, is refused and not left out."""
-    for call in (
-        lambda: client.search_runs(["0"], "metrics.m > 1"),
-        lambda: client.search_runs(["0"], order_by=["start_time"]),
-        lambda: client.search_experiments(filter_string="name = 'x'"),
-    ):
-        with pytest.raises(MlflowException) as raised:
-            call()
-        assert raised.value.error_code == "NOT_IMPLEMENTED"
-
-
 def test_summary(client: Client, run_id: str) -> None:
     """A summary counts a point once, however often it was logged, and knows where extremes are."""
     nan = float("nan")

@@ -20,10 +20,14 @@ LAYERS = """
     server.endpoint
     pages terminal
     steplog tracking testing
-    fluent config
-    runs
+    models
+    fluent config searching
+    runs experiments
     links system_metrics
-    client reading lookup
+    client
+    experiment_client metric_client model_client
+    base_client
+    reading history lookup
     pending context paging active_model
     backend
     recorder
@@ -49,6 +53,7 @@ LAYERS = """
 # An import inside a function hides what a module depends on. Each of these has its reason.
 _NUMPY = "brings numpy, which a process that only logs does not wait for"
 _DATABASE = "brings numpy and SQLite; with STEPLOG_INGEST=off a process loads neither"
+_PARSER = "brings the parser of filters, which only who searches waits for"
 _TEXT = "brings rich, which --json and --help do not wait for"
 LATE_IMPORTS = {
     ("backend", "steplog.ingest"): _DATABASE,
@@ -62,7 +67,11 @@ LATE_IMPORTS = {
     ("cli", "steplog.pages"): _TEXT,
     ("cli", "steplog.reading"): _NUMPY,
     ("cli", "steplog.terminal"): _TEXT,
-    ("client", "steplog.reading"): _NUMPY,
+    ("client", "steplog.filters"): _PARSER,
+    ("experiment_client", "steplog.filters"): _PARSER,
+    ("metric_client", "steplog.history"): _NUMPY,
+    ("metric_client", "steplog.reading"): _NUMPY,
+    ("model_client", "steplog.filters"): _PARSER,
     ("journal", "socket"): "8 ms that only Windows needs",
     ("reading", "pandas"): "is an extra",
     ("rules", "hashlib"): "loads OpenSSL, only to name a new experiment",

@@ -27,9 +27,16 @@ from steplog.entities import (
     RunOutputs,
 )
 from steplog.exceptions import StoreDamaged, StoreError, invalid, missing, warn
-from steplog.fold import DEFAULT_EXPERIMENT_ID, ExperimentRow, RunRow, default_experiment
+from steplog.fold import (
+    DEFAULT_EXPERIMENT_ID,
+    ExperimentRow,
+    ModelRow,
+    RunRow,
+    default_experiment,
+)
+from steplog.query import Query
 from steplog.recorder import Recorder
-from steplog.stores.base import ExperimentRecord, RunRecord, Store
+from steplog.stores.base import ExperimentRecord, ModelRecord, RunRecord, Store
 
 T = TypeVar("T")
 
@@ -61,6 +68,7 @@ class Lookup:
         self._backend = backend
         self._runs: dict[str, Expected] = {}
         self._experiments = {DEFAULT_EXPERIMENT_ID: default_experiment(0)}
+        self._models: set[str] = set()
 
     def series(self, run_id: str, model_id: str | None = None) -> SeriesNumbers:
         """Return the series of a run, known to exist, that can be logged to without a check.
@@ -163,6 +171,39 @@ class Lookup:
         ids = (rules.derive_experiment_id(name, attempt) for attempt in count())
         return next(each for each in ids if not self._is_held(each, name))
 
+    def expect_model(self, model_id: str) -> None:
+        """Make sure, once, that a logged model exists; it may be deleted.
+
+        Raises:
+            MlflowException: RESOURCE_DOES_NOT_EXIST.
+
+        """
+        if model_id not in self._models:
+            self.model(model_id, allow_deleted=True)
+            self._models.add(model_id)
+
+    def remember_model(self, model_id: str) -> None:
+        """Know a model that this process made."""
+        self._models.add(model_id)
+
+    def model(self, model_id: str, allow_deleted: bool = False) -> ModelRecord:
+        """Return a model as the store has it; taken on trust, its name is the empty text.
+
+        Raises:
+            MlflowException: RESOURCE_DOES_NOT_EXIST.
+
+        """
+        records = self._ask(lambda store: store.models([model_id]))
+        if records is None:
+            stage = LifecycleStage.ACTIVE
+            row = ModelRow(model_id, "", "", "", 0, 0, None, None, "READY", None, stage)
+            return ModelRecord(row, {}, {})
+        return the_model(model_id, records, allow_deleted)
+
+    def models(self, query: Query) -> list[ModelRecord]:
+        """Return the logged models that a query asks for; none where the store cannot be asked."""
+        return self._ask(lambda store: store.models(store.search(query))) or []
+
     def _is_held(self, experiment_id: str, name: str) -> bool:
         holders = self._ask(lambda store: store.experiments([experiment_id]))
         return any(holder.row.name != name for holder in holders or ())
@@ -214,6 +255,19 @@ def the_run(run_id: str, records: list[RunRecord]) -> RunRecord:
         if record.row.run_id == run_id:
             return record
     raise missing(f"Run with id={run_id} not found")
+
+
+def the_model(model_id: str, records: list[ModelRecord], allow_deleted: bool) -> ModelRecord:
+    """Return the only model that was found.
+
+    Raises:
+        MlflowException: RESOURCE_DOES_NOT_EXIST, also where it is deleted and must not be.
+
+    """
+    for record in records:
+        if allow_deleted or record.row.lifecycle_stage == LifecycleStage.ACTIVE:
+            return record
+    raise rules.no_model(model_id)
 
 
 def _not_active(what: str, stage: str) -> Exception:

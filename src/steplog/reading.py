@@ -139,6 +139,30 @@ def read_series(
     ]
 
 
+def sample(
+    store: Store, run_id: str, key: str, max_points: int, steps: Range | None = None
+) -> Iterator[tuple[SeriesKey, int, int, float]]:
+    """Yield points of one metric of a run by step, at most `max_points`, every extreme among them.
+
+    The points of all its series together: series, step, timestamp, value of each.
+    """
+    found = read_series(store, [run_id], [key], steps, max_points=max_points)
+    found = [each for each in found if each.key.key == key]  # a store may take `key` for a pattern
+    if not found:
+        return
+    columns = _joined(Columns(*each[1:]) for each in found)
+    owners = np.repeat(np.arange(len(found)), [each.step.size for each in found])
+    if len(found) > 1:
+        order = np.lexsort((columns.value, columns.timestamp, columns.step))
+        order = order[downsample(columns.take(order), max_points)]
+        columns, owners = columns.take(order), owners[order]
+    for owner, *point in zip(
+        owners.tolist(), *(column.tolist() for column in columns), strict=True
+    ):
+        step, timestamp, value = point
+        yield found[owner].key, step, timestamp, value
+
+
 def summaries(store: Store, run_id: str) -> list[Summary]:
     """Return what is known of each series of a run."""
     return [_summary(series.key, _exact(store, series)) for series in store.series([run_id])]

@@ -17,17 +17,26 @@ import os
 import posixpath
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from steplog import settings
-from steplog.exceptions import MlflowException, invalid, warn
+from steplog.exceptions import MlflowException, invalid, missing, warn
 
 MAX_KEY_LENGTH = 250
 MAX_PARAM_LENGTH = 6000
 MAX_TAG_LENGTH = 8000
 MAX_EXPERIMENT_TAG_LENGTH = 20000
 MAX_EXPERIMENT_NAME_LENGTH = 500
+MAX_DATASET_LENGTHS = {
+    "name": 500,
+    "digest": 36,
+    "source": 65_535,
+    "schema": 1_048_575,
+    "profile": 16_777_215,
+}
+MAX_INPUT_TAG_KEY_LENGTH = 255
+MAX_INPUT_TAG_VALUE_LENGTH = 500
 
 # What MlflowClient.log_param appends to each of its INVALID_PARAMETER_VALUE messages.
 PARAM_ADVICE = """
@@ -193,6 +202,103 @@ def check_experiment_tag(key: str, value: object) -> tuple[str, str]:
     stored = text(value)
     _check_length("value", MAX_EXPERIMENT_TAG_LENGTH, stored)
     return key, stored
+
+
+def check_step(step: object) -> int:
+    """Return a step that no metric goes with, as an int.
+
+    Raises:
+        MlflowException: INVALID_PARAMETER_VALUE.
+
+    """
+    whole = _as_int64(step)
+    if whole is None:
+        raise _invalid_value("step", step, "Step must be a valid long (64-bit integer).")
+    return whole
+
+
+def check_dataset_inputs(inputs: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return what is stored of datasets that a run used: `steplog.operations.LogInputs` says how.
+
+    Args:
+        inputs: `steplog.entities.DatasetInput`, or MLflow's. Of those with one name and digest the
+            first counts.
+
+    Raises:
+        MlflowException: INVALID_PARAMETER_VALUE with MLflow's text.
+
+    """
+    described: dict[tuple[str, str], dict[str, Any]] = {}
+    for each in inputs:
+        dataset = _check_dataset(each.dataset)
+        tags = dict(_check_input_tag(tag) for tag in each.tags or ())
+        described.setdefault((dataset["name"], dataset["digest"]), {**dataset, "tags": tags})
+    return list(described.values())
+
+
+def _check_dataset(dataset: Any) -> dict[str, Any]:
+    if dataset is None:
+        raise invalid("Dataset cannot be None")
+    for name in ("name", "digest", "source_type", "source"):
+        if getattr(dataset, name) is None:
+            raise invalid(f"Dataset {name} cannot be None")
+    for name, limit in MAX_DATASET_LENGTHS.items():
+        _check_length(name, limit, getattr(dataset, name) or "")
+    names = ("name", "digest", "source_type", "source", "schema", "profile")
+    given = {name: getattr(dataset, name) for name in names}
+    return {name: None if value is None else text(value) for name, value in given.items()}
+
+
+def _check_input_tag(tag: Any) -> tuple[str, str]:
+    if tag is None:
+        raise invalid("InputTag cannot be None")
+    for name in ("key", "value"):
+        if getattr(tag, name) is None:
+            raise invalid(f"InputTag {name} cannot be None")
+    key, value = text(tag.key), text(tag.value)
+    _check_length("key", MAX_INPUT_TAG_KEY_LENGTH, key)
+    _check_length("value", MAX_INPUT_TAG_VALUE_LENGTH, value)
+    return key, value
+
+
+def check_model_name(name: object) -> None:
+    """Raise where this cannot be the name of a logged model; None stands for a generated one.
+
+    Raises:
+        MlflowException: INVALID_PARAMETER_VALUE with MLflow's text.
+
+    """
+    refused = ("/", ":", ".", "%", '"', "'")
+    if name is not None and (not name or any(each in str(name) for each in refused)):
+        raise invalid(
+            f"Invalid model name ({name!r}) provided. Model name must be a non-empty string "
+            f"and cannot contain the following characters: {refused}"
+        )
+
+
+def check_datasets_searched(
+    datasets: Iterable[Mapping[str, Any]],
+) -> Iterator[tuple[str, str | None]]:
+    """Yield name and digest (None for any) of the datasets that a search of models names.
+
+    Raises:
+        MlflowException: INVALID_PARAMETER_VALUE where one has no name.
+
+    """
+    for dataset in datasets:
+        if not dataset.get("dataset_name"):
+            raise invalid("`dataset_name` in the `datasets` clause must be specified.")
+        yield dataset["dataset_name"], dataset.get("dataset_digest")
+
+
+def no_model(model_id: str) -> MlflowException:
+    """Return the error for a logged model that does not exist, to be raised."""
+    return missing(f"Logged model with ID '{model_id}' not found.")
+
+
+def new_model_id() -> str:
+    """Return ``m-`` and 32 random hex digits."""
+    return f"m-{new_run_id()}"
 
 
 def check_run_id(run_id: str) -> None:

@@ -1,0 +1,193 @@
+"""What every part of `steplog.client.Client` stands on: one store, and the way to the journal.
+
+Here is also what turns the store's records into the values that users get.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from steplog import rules
+from steplog.backend import backend
+from steplog.backend import tracking_uri as tracking_uri_in_force
+from steplog.entities import (
+    Experiment,
+    LoggedModel,
+    Metric,
+    Param,
+    Run,
+    RunData,
+    RunInfo,
+    RunTag,
+)
+from steplog.lookup import lookup, run_inputs, run_outputs
+from steplog.operations import Operation, SeriesKey
+from steplog.pending import RunOperations, asynchronous, refused
+from steplog.recorder import Recorder
+from steplog.stores.base import ExperimentRecord, ModelRecord, RunRecord, Series, Store
+
+STEP, TIMESTAMP, VALUE = 6, 7, 8
+"""Where the last point of a series stands in its summary (`steplog.summary.SUMMARY`)."""
+
+
+class BaseClient:
+    """One store, as this process writes and reads it."""
+
+    def __init__(self, tracking_uri: str | None = None, artifact_root: str | None = None) -> None:
+        self.tracking_uri = tracking_uri_in_force() if tracking_uri is None else tracking_uri
+        self._backend = backend(self.tracking_uri)
+        self._lookup = lookup(self._backend)
+        self._artifact_root = artifact_root
+
+    @property
+    def recorder(self) -> Recorder:
+        """What writes this process's journal for the store."""
+        return self._backend.recorder
+
+    @property
+    def store(self) -> Store:
+        """The store, with everything that was logged until now in whichever process.
+
+        Raises:
+            StoreError: it cannot be read now.
+
+        """
+        return self._backend.store()
+
+    # The way to the journal -------------------------------------------------------------------
+
+    def _submit(self, operation: Operation, synchronous: bool | None = True) -> RunOperations:
+        """Record an operation; where that is synchronous, raise what the store refuses."""
+        answer = RunOperations(self.recorder, [self.recorder.operate(operation)])
+        if asynchronous(synchronous):
+            answer.watch()
+            return answer
+        for refusal in answer.refusals():
+            raise refused(refusal)
+        return answer
+
+    # Where artifacts go -----------------------------------------------------------------------
+
+    def _location(self, experiment_id: str) -> str:
+        """Return what to record as the place of an experiment's artifacts: below the given root.
+
+        Without a root nothing is recorded, and artifacts belong inside the store's directory,
+        wherever that is when somebody asks.
+        """
+        root = self._artifact_root
+        return f"{root.rstrip('/')}/{experiment_id}" if root else ""
+
+    def _artifacts(self, experiment_id: str, recorded: str = "") -> str:
+        return recorded or f"{self._backend.directory}/artifacts/{experiment_id}"
+
+    # From records to values ---------------------------------------------------------------------
+
+    def _experiment(self, record: ExperimentRecord) -> Experiment:
+        row = record.row
+        return Experiment(
+            experiment_id=row.experiment_id,
+            name=row.name,
+            artifact_location=self._artifacts(row.experiment_id, row.artifact_location),
+            lifecycle_stage=row.lifecycle_stage,
+            tags=record.tags,
+            creation_time=row.creation_time,
+            last_update_time=row.last_update_time,
+        )
+
+    def _runs(self, store: Store, records: Sequence[RunRecord]) -> list[Run]:
+        latest: dict[str, dict[str, Metric]] = {record.row.run_id: {} for record in records}
+        for series in store.series(list(latest)):
+            metrics, metric = latest[series.key.run_id], latest_of(series)
+            # One key may have several series: one for each model or dataset it was measured on.
+            known = metrics.get(metric.key)
+            if known is None or rank(known) < rank(metric):
+                metrics[metric.key] = metric
+        return [self._run(record, latest[record.row.run_id].values()) for record in records]
+
+    def _run(self, record: RunRecord, metrics: Iterable[Metric] = ()) -> Run:
+        row = record.row
+        info = RunInfo(
+            run_id=row.run_id,
+            experiment_id=row.experiment_id,
+            user_id=row.user_id,
+            status=row.status,
+            start_time=row.start_time,
+            end_time=row.end_time,
+            lifecycle_stage=row.lifecycle_stage,
+            artifact_uri=row.artifact_uri
+            or f"{self._artifacts(row.experiment_id)}/{row.run_id}/artifacts",
+            run_name=row.name,
+        )
+        params = [Param(*param) for param in record.params.items()]
+        tags = [RunTag(*tag) for tag in record.tags.items()]
+        data = RunData(metrics, params, tags)
+        return Run(info, data, run_inputs(record), run_outputs(record))
+
+    def _model(self, record: ModelRecord, metrics: Sequence[Metric] | None = None) -> LoggedModel:
+        row = record.row
+        below = self._artifacts(row.experiment_id)
+        return LoggedModel(
+            experiment_id=row.experiment_id,
+            model_id=row.model_id,
+            name=row.name,
+            artifact_location=row.artifact_location or model_artifacts(below, row.model_id),
+            creation_timestamp=row.creation_timestamp,
+            last_updated_timestamp=row.last_updated_timestamp,
+            model_type=row.model_type,
+            source_run_id=row.source_run_id,
+            status=row.status,
+            status_message=row.status_message,
+            tags=record.tags,
+            params=record.params,
+            metrics=metrics,
+        )
+
+
+def now_ms() -> int:
+    """Return the time in ms since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def texts(pairs: Mapping[Any, Any] | None) -> dict[str, str]:
+    """Return pairs as the texts that are stored of them."""
+    return {rules.text(key): rules.text(value) for key, value in (pairs or {}).items()}
+
+
+def in_order(ids: Sequence[str], records: Iterable[Any], id_of: Callable[[Any], str]) -> list[Any]:
+    """Return records in the order of their ids; those that are gone are left out."""
+    found = {id_of(record): record for record in records}
+    return [found[each] for each in ids if each in found]
+
+
+def model_artifacts(location: str, model_id: str) -> str:
+    """Return where a model keeps its files, given where its experiment keeps them."""
+    return f"{location}/models/{model_id}/artifacts"
+
+
+def rank(metric: Metric) -> tuple[int, int, float]:
+    """MLflow's order of points; NaN counts as 0 in it."""
+    return metric.step, metric.timestamp, 0.0 if metric.value != metric.value else metric.value
+
+
+def latest_of(series: Series) -> Metric:
+    """Return the last point of a series."""
+    known = series.summary.item()
+    return metric_of(series.key, known[STEP], known[TIMESTAMP], known[VALUE])
+
+
+def metric_of(
+    key: SeriesKey, step: int, timestamp: int, value: float, run_id: str | None = None
+) -> Metric:
+    """Return a point of a series as users get it."""
+    return Metric(
+        key.key,
+        value,
+        timestamp,
+        step,
+        key.model_id or None,
+        key.dataset_name or None,
+        key.dataset_digest or None,
+        run_id,
+    )
