@@ -143,13 +143,20 @@ def tracking_uri() -> str:
     """Return the tracking URI in force: STEPLOG_TRACKING_URI, a MLFLOW_TRACKING_URI that names a
     store of steplog's, or ``./steplog-store``.
     """
+    return _chosen() or os.path.abspath(DEFAULT_DIRECTORY)
+
+
+def is_chosen() -> bool:
+    """Tell whether the tracking URI in force is another than the default."""
+    return _chosen() is not None
+
+
+def _chosen() -> str | None:
     uri = settings.get("STEPLOG_TRACKING_URI")
     if uri:
         return uri
     uri = settings.get("MLFLOW_TRACKING_URI")
-    if uri and uri.lower().startswith("steplog:"):
-        return uri
-    return os.path.abspath(DEFAULT_DIRECTORY)
+    return uri if uri and uri.lower().startswith("steplog:") else None
 
 
 def resolve(uri: str) -> str:

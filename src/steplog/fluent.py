@@ -92,7 +92,7 @@ def log_metric(
     step, timestamp = step or 0, timestamp or now_ms()
     name, digest = links.name_and_digest(dataset)
     model_ids = links.measured(run, model_id, step)
-    for each in model_ids or [None]:
+    for each in model_ids:
         answer = client.log_metric(
             target, key, value, timestamp, step, synchronous, name, digest, each
         )
@@ -154,7 +154,7 @@ def log_metrics(
     points = [
         Metric(key, value, timestamp, step, each, name, digest)
         for key, value in metrics.items()
-        for each in model_ids or [None]
+        for each in model_ids
     ]
     answer = client.log_batch(target, points, synchronous=synchronous)
     links.link(client, target, run, model_ids if metrics else [], dataset if metrics else None)
@@ -485,6 +485,11 @@ def set_tracking_uri(uri: str | Path) -> None:
     elif uri:
         backend.resolve(uri)
     settings.export("STEPLOG_TRACKING_URI", uri or None)
+
+
+def is_tracking_uri_set() -> bool:
+    """Tell whether it was chosen where runs are recorded, by a program or by the environment."""
+    return backend.is_chosen()
 
 
 def get_tracking_uri() -> str:

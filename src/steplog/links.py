@@ -36,15 +36,15 @@ class Linked(Protocol):
     outputs: RunOutputs
 
 
-def measured(run: Linked, model_id: str | None, step: int) -> list[str]:
+def measured(run: Linked, model_id: str | None, step: int) -> list[str | None]:
     """Return the models that a metric of this step is logged for.
 
-    That is the one that is named, else the active one, else those that the run made at this step.
+    That is the one that is named, else the active one, else those that the run made at this step;
+    ``[None]`` where there is none of all these.
     """
     chosen = model_id or active_model.current()
-    if chosen:
-        return [chosen]
-    return [output.model_id for output in run.outputs.model_outputs if output.step == step]
+    made = [output.model_id for output in run.outputs.model_outputs if output.step == step]
+    return [chosen] if chosen or not made else [*made]
 
 
 def name_and_digest(dataset: Dataset | None) -> tuple[str, str] | tuple[None, None]:
@@ -68,12 +68,17 @@ def described(dataset: Any) -> Any:
 
 
 def link(
-    client: Client, run_id: str, run: Linked, model_ids: Iterable[str], dataset: Dataset | None
+    client: Client,
+    run_id: str,
+    run: Linked,
+    model_ids: Iterable[str | None],
+    dataset: Dataset | None = None,
 ) -> None:
     """Make models and a dataset inputs of a run that is not known to be linked to them."""
-    inputs, outputs = run.inputs, run.outputs
-    known = {each.model_id for each in (*inputs.model_inputs, *outputs.model_outputs)}
-    models = [LoggedModelInput(each) for each in model_ids if each not in known]
+    inputs = run.inputs
+    known = {each.model_id for each in inputs.model_inputs}
+    known |= {each.model_id for each in run.outputs.model_outputs}
+    models = [LoggedModelInput(each) for each in model_ids if each and each not in known]
     datasets = []
     if dataset is not None:
         used = {(each.dataset.name, each.dataset.digest) for each in inputs.dataset_inputs}

@@ -64,7 +64,7 @@ class ActiveRun(Run):
         """
         run_id, model_id = self.info.run_id, active_model.current()
         logger = self.client.metric(run_id, key)
-        links.link(self.client, run_id, self, [model_id] if model_id else [], None)
+        links.link(self.client, run_id, self, [model_id])
         return logger
 
     def series(self) -> SeriesNumbers:
