@@ -38,13 +38,17 @@ def mlflow() -> ModuleType:
 
 
 def make_run(module: ModuleType) -> object:
-    """A run with one metric, param and tag, of our classes or of MLflow's."""
+    """A run with one metric, param, tag, input and output, of our classes or of MLflow's."""
     info = module.RunInfo(
         "0f" * 16, "7", "ada", "RUNNING", 1000, None, "active", "file:///a", "owl"
     )
     metrics = [module.Metric("loss", 0.5, 1000, 3)]
     data = module.RunData(metrics, [module.Param("lr", "0.1")], [module.RunTag("note", "x")])
-    return module.Run(info, data)
+    dataset = module.DatasetInput(
+        module.Dataset("digits", "d1", "local", "a.csv"), [module.InputTag("use", "train")]
+    )
+    outputs = module.RunOutputs([module.LoggedModelOutput("m-1", 3)])
+    return module.Run(info, data, module.RunInputs([dataset]), outputs)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +100,7 @@ def test_entities_can_be_subclassed_and_sent_to_other_processes() -> None:
 
     run = make_run(entities)
     assert isinstance(run, Run)
-    assert [name for name, _ in Active(run.info, run.data)] == ["data", "info"]
+    assert [name for name, _ in Active(run.info, run.data)] == ["data", "info", "inputs", "outputs"]
     assert pickle.loads(pickle.dumps(run)) == run
 
 

@@ -40,8 +40,8 @@ class Entity:
         return all(getattr(self, name) == getattr(other, name) for name in self._names)
 
     def __hash__(self) -> int:
-        # Dictionaries have no hash; leaving them out only makes equal hashes more likely.
-        return hash(tuple(value for _, value in self if not isinstance(value, dict)))
+        # Dicts and lists have no hash; leaving them out only makes equal hashes more likely.
+        return hash(tuple(value for _, value in self if not isinstance(value, (dict, list))))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {', '.join(f'{k}={v!r}' for k, v in self)}>"
@@ -267,6 +267,11 @@ class DatasetInput(Entity):
     def __init__(self, dataset: Dataset, tags: Sequence[InputTag] | None = None) -> None:
         self.dataset = dataset
         self.tags = list(tags or ())
+
+    def to_dictionary(self) -> dict[str, object]:
+        """Return the dataset's attributes, and the tags by key."""
+        tags = {tag.key: tag.value for tag in self.tags}
+        return {"dataset": self.dataset.to_dictionary(), "tags": tags}
 
 
 class LoggedModelInput(Entity):
