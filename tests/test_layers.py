@@ -16,6 +16,15 @@ PACKAGE = Path(steplog.__file__).parent
 LAYERS = """
     __main__
     cli mlflow_plugin
+    server.commands
+    command
+    server.supervisor
+    server.serving
+    server.connection
+    server.incoming
+    server.app server.about
+    server.guard server.routes
+    server.tokens server.answers server.logs
     server
     server.endpoint
     pages terminal
@@ -55,6 +64,7 @@ _NUMPY = "brings numpy, which a process that only logs does not wait for"
 _DATABASE = "brings numpy and SQLite; with STEPLOG_INGEST=off a process loads neither"
 _PARSER = "brings the parser of filters, which only who searches waits for"
 _TEXT = "brings rich, which --json and --help do not wait for"
+_SERVER = "brings what only the server needs"
 LATE_IMPORTS = {
     ("backend", "steplog.ingest"): _DATABASE,
     ("backend", "urllib.parse"): "5 ms that a plain path need not wait for",
@@ -67,6 +77,7 @@ LATE_IMPORTS = {
     ("cli", "steplog.pages"): _TEXT,
     ("cli", "steplog.reading"): _NUMPY,
     ("cli", "steplog.terminal"): _TEXT,
+    ("command", "steplog.terminal"): _TEXT,
     ("client", "steplog.filters"): _PARSER,
     ("experiment_client", "steplog.filters"): _PARSER,
     ("metric_client", "steplog.history"): _NUMPY,
@@ -74,7 +85,11 @@ LATE_IMPORTS = {
     ("model_client", "steplog.filters"): _PARSER,
     ("journal", "socket"): "8 ms that only Windows needs",
     ("reading", "pandas"): "is an extra",
+    ("searching", "pandas"): "is an extra",
     ("rules", "hashlib"): "loads OpenSSL, only to name a new experiment",
+    ("server.commands", "steplog.server.serving"): _SERVER,
+    ("server.commands", "steplog.server.supervisor"): _SERVER,
+    ("server.commands", "steplog.server.tokens"): _SERVER,
     ("system_metrics", "psutil"): "is an extra",
     ("system_metrics", "pynvml"): "is an extra",
     ("stores.sqlite", "steplog.stores.searching"): "brings SQLAlchemy, 300 ms that only who searches waits for",

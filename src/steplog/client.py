@@ -327,11 +327,33 @@ class Client(ExperimentClient, MetricClient, ModelClient):
                 RESOURCE_DOES_NOT_EXIST.
 
         """
+        self._log_inputs(run_id, datasets or (), models or (), synchronous=True)
+
+    def link_inputs(
+        self, run_id: str, datasets: Sequence[DatasetInput], models: Sequence[LoggedModelInput]
+    ) -> None:
+        """Do the same without waiting for the store, for logging a metric must not wait.
+
+        What the store refuses is warned about later; see `RunOperations`.
+
+        Raises:
+            MlflowException: as `log_inputs`.
+
+        """
+        self._log_inputs(run_id, datasets, models, synchronous=False)
+
+    def _log_inputs(
+        self,
+        run_id: str,
+        datasets: Sequence[DatasetInput],
+        models: Sequence[LoggedModelInput],
+        synchronous: bool,
+    ) -> None:
         rules.check_run_id(run_id)
-        described = rules.check_dataset_inputs(datasets or ())
+        described = rules.check_dataset_inputs(datasets)
         self._lookup.expect_run(run_id)
-        used = [rules.text(model.model_id) for model in models or ()]
-        self._submit(LogInputs(run_id, described, used))
+        used = [rules.text(model.model_id) for model in models]
+        self._submit(LogInputs(run_id, described, used), synchronous)
 
     def log_outputs(self, run_id: str, models: list[LoggedModelOutput]) -> None:
         """Record models that a run made.

@@ -18,7 +18,8 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from steplog import backend, context, experiments, links, rules, runs, settings, system_metrics
-from steplog.client import PARENT_RUN_ID, RUN_NAME, Client, now_ms
+from steplog.base_client import now_ms
+from steplog.client import PARENT_RUN_ID, RUN_NAME, Client
 from steplog.entities import LifecycleStage, Metric, Param, Run, RunTag
 from steplog.exceptions import MlflowException, invalid
 from steplog.journal import CLOCK, POINT, pack_clock, release
@@ -90,13 +91,13 @@ def log_metric(
                 return None if synchronous else LOGGED
     client, target, run = find_run(run_id)
     step, timestamp = step or 0, timestamp or now_ms()
-    name, digest = links.name_and_digest(dataset)
-    model_ids = links.measured(run, model_id, step)
-    for each in model_ids:
+    measured = links.measured(run, model_id, dataset, step)
+    name, digest = measured.dataset_name, measured.dataset_digest
+    for each in measured.model_ids:
         answer = client.log_metric(
             target, key, value, timestamp, step, synchronous, name, digest, each
         )
-    links.link(client, target, run, model_ids, dataset)
+    links.link(client, target, run, measured)
     if isinstance(run, ActiveRun) and model_id is None and dataset is None:
         run.remember([key])
     return answer
@@ -149,15 +150,17 @@ def log_metrics(
             return None if synchronous else LOGGED
     client, target, run = find_run(run_id)
     step, timestamp = step or 0, timestamp or now_ms()
-    name, digest = links.name_and_digest(dataset)
-    model_ids = links.measured(run, model_id, step)
+    if not metrics:
+        return None
+    measured = links.measured(run, model_id, dataset, step)
+    name, digest = measured.dataset_name, measured.dataset_digest
     points = [
         Metric(key, value, timestamp, step, each, name, digest)
         for key, value in metrics.items()
-        for each in model_ids
+        for each in measured.model_ids
     ]
     answer = client.log_batch(target, points, synchronous=synchronous)
-    links.link(client, target, run, model_ids if metrics else [], dataset if metrics else None)
+    links.link(client, target, run, measured)
     if isinstance(run, ActiveRun) and model_id is None and dataset is None:
         run.remember(metrics)
     return answer

@@ -8,11 +8,10 @@ What is not here: which model is the active one (`steplog.active_model`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from steplog import active_model
+from steplog import active_model, rules
 from steplog.client import Client
 from steplog.entities import DatasetInput, LoggedModelInput, RunInputs, RunOutputs
 
@@ -36,30 +35,51 @@ class Linked(Protocol):
     outputs: RunOutputs
 
 
-def measured(run: Linked, model_id: str | None, step: int) -> list[str | None]:
-    """Return the models that a metric of this step is logged for.
+class Measured(NamedTuple):
+    """What the metrics of one call were measured on.
 
-    That is the one that is named, else the active one, else those that the run made at this step;
-    ``[None]`` where there is none of all these.
+    Attributes:
+        model_ids: the models; ``[None]`` where there is none.
+        dataset_name: the dataset, if any …
+        dataset_digest: … and its digest.
+        new_models: those that the run is not known to be linked to …
+        new_datasets: … and likewise the dataset.
+
+    """
+
+    model_ids: list[str | None]
+    dataset_name: str | None
+    dataset_digest: str | None
+    new_models: list[LoggedModelInput]
+    new_datasets: list[DatasetInput]
+
+
+def measured(run: Linked, model_id: str | None, dataset: Dataset | None, step: int) -> Measured:
+    """Return what metrics of this step are linked to.
+
+    The model is the one that is named, else the active one, else those that the run made at this
+    step.
+
+    Raises:
+        AttributeError: `dataset` is no dataset.
+        MlflowException: INVALID_PARAMETER_VALUE for a dataset that cannot be kept.
+
     """
     chosen = model_id or active_model.current()
     made = [output.model_id for output in run.outputs.model_outputs if output.step == step]
-    return [chosen] if chosen or not made else [*made]
-
-
-def name_and_digest(dataset: Dataset | None) -> tuple[str, str] | tuple[None, None]:
-    """Return what a point keeps of a dataset.
-
-    Raises:
-        AttributeError: it is no dataset.
-
-    """
+    model_ids: list[str | None] = [*made] if made and not chosen else [chosen]
+    known = {each.model_id for each in run.inputs.model_inputs}
+    known |= {each.model_id for each in run.outputs.model_outputs}
+    models = [LoggedModelInput(each) for each in model_ids if each and each not in known]
     if dataset is None:
-        return None, None
+        return Measured(model_ids, None, None, models, [])
     # The third is what tells a dataset from anything else that has a name and a digest.
     third = "source_type" if hasattr(dataset, "source_type") else "_to_mlflow_entity"
     name, digest, _ = attrgetter("name", "digest", third)(dataset)
-    return name, digest
+    used = {(each.dataset.name, each.dataset.digest) for each in run.inputs.dataset_inputs}
+    datasets = [] if (name, digest) in used else [DatasetInput(described(dataset))]
+    rules.check_dataset_inputs(datasets)
+    return Measured(model_ids, name, digest, models, datasets)
 
 
 def described(dataset: Any) -> Any:
@@ -67,24 +87,9 @@ def described(dataset: Any) -> Any:
     return dataset if hasattr(dataset, "source_type") else dataset._to_mlflow_entity()
 
 
-def link(
-    client: Client,
-    run_id: str,
-    run: Linked,
-    model_ids: Iterable[str | None],
-    dataset: Dataset | None = None,
-) -> None:
-    """Make models and a dataset inputs of a run that is not known to be linked to them."""
-    inputs = run.inputs
-    known = {each.model_id for each in inputs.model_inputs}
-    known |= {each.model_id for each in run.outputs.model_outputs}
-    models = [LoggedModelInput(each) for each in model_ids if each and each not in known]
-    datasets = []
-    if dataset is not None:
-        used = {(each.dataset.name, each.dataset.digest) for each in inputs.dataset_inputs}
-        if (dataset.name, dataset.digest) not in used:
-            datasets.append(DatasetInput(described(dataset), tags=[]))
-    if models or datasets:
-        client.log_inputs(run_id, datasets, models)
-        inputs.model_inputs += models
-        inputs.dataset_inputs += datasets
+def link(client: Client, run_id: str, run: Linked, measured: Measured) -> None:
+    """Make inputs of the run what it is not known to be linked to."""
+    if measured.new_models or measured.new_datasets:
+        client.link_inputs(run_id, measured.new_datasets, measured.new_models)
+        run.inputs.model_inputs += measured.new_models
+        run.inputs.dataset_inputs += measured.new_datasets

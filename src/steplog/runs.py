@@ -62,9 +62,10 @@ class ActiveRun(Run):
             MlflowException: INVALID_PARAMETER_VALUE where `key` cannot be the name of a metric.
 
         """
-        run_id, model_id = self.info.run_id, active_model.current()
-        logger = self.client.metric(run_id, key)
-        links.link(self.client, run_id, self, [model_id])
+        logger = self.client.metric(self.info.run_id, key)
+        model_id = active_model.current()
+        if model_id is not None:
+            links.link(self.client, self.info.run_id, self, links.measured(self, model_id, None, 0))
         return logger
 
     def series(self) -> SeriesNumbers:
