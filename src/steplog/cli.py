@@ -1,33 +1,30 @@
 """The command line: what was recorded, how it went, and whether it is all there.
 
-Each command finds out what it has to say and returns a `Report`; `_command` prints it, as one JSON
-document or as the lines that `steplog.pages` makes. That module needs numpy and rich, so commands
-import it when they run: ``--help`` and a mistyped option do not wait for it.
+Each command finds out what it has to say; the text of it is made by `steplog.pages`. The commands
+of the server stand beside it, in `steplog.server.commands`.
 
 ``docs/cli.md`` holds the help of every command; a test compares the two.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import queue
 import signal
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from functools import partial, wraps
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
-from steplog import settings
 from steplog.backend import Backend, backend
+from steplog.command import Report, command, main
 from steplog.entities import LifecycleStage, Summary
-from steplog.exceptions import MlflowException, SteplogWarning, StoreDamaged, StoreError
+from steplog.exceptions import MlflowException, StoreDamaged, StoreError
+from steplog.server.commands import server, token
 from steplog.stores import open_store
 from steplog.stores.base import Damage, Refused, RunRecord, Store
 
@@ -47,113 +44,13 @@ WATCH_SECONDS = 1.0
 PATIENCE_SECONDS = 1.0  # work that takes longer shows how far it is
 
 
-class Report(NamedTuple):
-    """What a command has to say.
-
-    Attributes:
-        document: for ``--json``. Programs rely on its field names: they do not change.
-        lines: makes the text for a person.
-        healthy: False where damage was found; the exit code says so.
-
-    """
-
-    document: dict[str, object]
-    lines: Callable[[Screen], Iterable[str]]
-    healthy: bool = True
-
-
-class Commands(click.Group):
-    """Commands that answer what steplog raises or warns of in a sentence, without a traceback."""
-
-    def invoke(self, context: click.Context) -> object:
-        """Run a command; an error of steplog ends it with exit code 1."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("always", SteplogWarning)
-            warnings.showwarning = _show_warning
-            try:
-                return super().invoke(context)
-            except MlflowException as error:
-                raise click.ClickException(error.message) from error
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    click.echo(f"Warning: {message}", err=True)
-
-
-def _use_store(context: click.Context, _: click.Parameter, uri: str | None) -> None:
-    # Given after the command it wins over one given before.
-    context.obj = uri or context.obj
-
-
-STORE = click.Option(
-    ["--store"],
-    metavar="URI",
-    expose_value=False,
-    callback=_use_store,
-    help="A directory, or its steplog:// URI.  [default: the tracking URI in force]",
-)
-JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON document.")
-
-
-@click.group(cls=Commands, params=[STORE], context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="steplog", message="steplog %(version)s")
-def main() -> None:
-    """Look at what training runs recorded, and look after it.
-
-    The store is the one that a script started here would log to, unless --store names another.
-    """
-
-
-def _command(function: Callable[..., Report]) -> click.Command:
-    """Make a function that returns a report a command that prints it."""
-
-    @wraps(function)
-    def command(*, as_json: bool, **arguments: object) -> None:
-        report = function(**arguments)
-        if as_json:
-            click.echo(json.dumps(_plain(report.document), indent=2, allow_nan=False))
-        else:
-            _print(report)
-        if not report.healthy:
-            sys.exit(1)
-
-    made = main.command()(command)
-    made.params += [JSON, STORE]
-    return made
-
-
-def _print(report: Report) -> None:
-    from steplog.terminal import Screen
-
-    screen = Screen.of(sys.stdout, colour=not settings.get("NO_COLOR"))
-    for line in report.lines(screen):
-        click.echo(line, color=screen.colour)
-
-
-def _plain(value: object) -> object:
-    """Return a value in JSON's own types; it has no word for NaN and infinities."""
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return _plain(value._asdict())
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
-
+main.add_command(server)
+main.add_command(token)
 
 # Commands -----------------------------------------------------------------------------------------
 
 
-@_command
+@command
 @click.option("--experiment", metavar="NAME", help="Only runs of this experiment.")
 @click.option(
     "--limit",
@@ -181,7 +78,7 @@ def runs(experiment: str | None, limit: int | None) -> Report:
     return Report({"runs": found[: limit or None]}, partial(pages.runs_page, on_screen, len(found)))
 
 
-@_command
+@command
 @click.argument("run")
 @click.argument("keys", metavar="[KEY]...", nargs=-1)
 @click.option("--log", is_flag=True, help="Draw the curves on a logarithmic axis.")
@@ -216,7 +113,7 @@ def show(run: str, keys: tuple[str, ...], log: bool) -> Report:
     return Report(document, lines)
 
 
-@_command
+@command
 def status() -> Report:
     """Tell how the journals stand, and what went wrong.
 
@@ -241,7 +138,7 @@ def status() -> Report:
     return Report(document, page, healthy=not fault)
 
 
-@_command
+@command
 @click.option("--watch", is_flag=True, help="Go on until interrupted, looking once a second.")
 def ingest(watch: bool) -> Report:
     """Move what the journals hold into the store.
@@ -265,7 +162,7 @@ def ingest(watch: bool) -> Report:
     return Report(document, partial(pages.ingest_page, report), healthy=not report.damaged)
 
 
-@_command
+@command
 def check() -> Report:
     """Verify all that is stored: checksums, counts and summaries.
 
@@ -279,7 +176,7 @@ def check() -> Report:
     return Report(document, partial(pages.check_page, checked, damage), healthy=not damage)
 
 
-@_command
+@command
 def du() -> Report:
     """Tell what takes how much space.
 

@@ -45,6 +45,9 @@ SeriesNumbers: TypeAlias = "dict[str, tuple[Recorder, int]]"
 An entry says that the run and the key have been checked."""
 
 
+_RUNS_REFRESHED = 1_000
+
+
 class Expected:
     """A run that may be written to: it was made here, or has been looked up.
 
@@ -69,6 +72,7 @@ class Lookup:
         self._runs: dict[str, Expected] = {}
         self._experiments = {DEFAULT_EXPERIMENT_ID: default_experiment(0)}
         self._models: set[str] = set()
+        self._refreshed = 0
 
     def series(self, run_id: str, model_id: str | None = None) -> SeriesNumbers:
         """Return the series of a run, known to exist, that can be logged to without a check.
@@ -108,6 +112,23 @@ class Lookup:
         """Look again when any run is logged to again."""
         for run_id in list(self._runs):
             self.forget_run(run_id)
+
+    def refresh(self) -> None:
+        """Notice what other processes have deleted: it is then looked at again before it is used.
+
+        Of more than a thousand runs, as many are asked for each time, in turn.
+        """
+        runs, experiments = list(self._runs), list(self._experiments)
+        asked = runs[self._refreshed : self._refreshed + _RUNS_REFRESHED]
+        more = self._refreshed + len(asked) < len(runs)
+        self._refreshed = self._refreshed + len(asked) if more else 0
+        if asked and (found := self._ask(lambda store: store.runs(asked))) is not None:
+            for run_id in {*asked} - {record.row.run_id for record in found if _active(record)}:
+                self.forget_run(run_id)
+        if (known := self._ask(lambda store: store.experiments(experiments))) is not None:
+            active = {record.row.experiment_id for record in known if _active(record)}
+            for experiment_id in {*experiments} - active - {DEFAULT_EXPERIMENT_ID}:
+                self.forget_experiment(experiment_id)
 
     def run(self, run_id: str) -> RunRecord:
         """Return a run as the store has it; taken on trust, its experiment is the empty text.
@@ -268,6 +289,10 @@ def the_model(model_id: str, records: list[ModelRecord], allow_deleted: bool) ->
         if allow_deleted or record.row.lifecycle_stage == LifecycleStage.ACTIVE:
             return record
     raise rules.no_model(model_id)
+
+
+def _active(record: RunRecord | ExperimentRecord) -> bool:
+    return record.row.lifecycle_stage == LifecycleStage.ACTIVE
 
 
 def _not_active(what: str, stage: str) -> Exception:

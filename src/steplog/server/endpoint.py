@@ -28,7 +28,7 @@ class Caller(NamedTuple):
     """Who calls: the token that came with a request, or everybody where the store has no tokens.
 
     Attributes:
-        name: of the token; empty where there are none.
+        name: the token's id; empty where there are none.
         role: what it is good for.
         experiment_id: the one experiment that it is good for; None for all of them.
 
@@ -88,12 +88,14 @@ class Answer(NamedTuple):
         body: the bytes; or an iterator of them for what may be long. It is advanced in a thread,
             one step at a time and only as fast as the client reads, and closed at the end. What it
             raises after the first step can only cut the connection.
+        headers: more of them; names in small letters.
 
     """
 
     body: bytes | Iterator[bytes]
     content_type: str = "application/json"
     status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Service(NamedTuple):

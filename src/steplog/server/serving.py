@@ -1,0 +1,222 @@
+"""Serving: what one process of the server does from its start to its end.
+
+It reads the store and writes to a journal, like any other process that uses steplog. When it is
+told to end it lets what is under way come to its end and hands its journal over; when it is killed,
+the next process that reads finds the journal. Nothing that was answered with success is lost.
+
+What is not here: several processes on one address (`steplog.server.supervisor`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import NamedTuple
+
+from steplog.backend import Backend, backend
+from steplog.client import Client
+from steplog.exceptions import StoreError, invalid
+from steplog.lookup import lookup
+from steplog.server import about, logs, openapi, tokens
+from steplog.server.app import App
+from steplog.server.connection import Limits, Traffic
+from steplog.server.endpoint import Service
+from steplog.server.endpoints import ENDPOINTS
+from steplog.server.guard import Guard, is_every_address, is_loopback
+
+if sys.platform != "win32":
+    import resource
+
+MLFLOW_VERSION = "3.17.2"
+"""Whose API this is."""
+STOP_SECONDS = 10.0
+"""How long requests that are under way may take when the server is told to end."""
+REFRESH_SECONDS = 0.5
+"""How long a run may be written to here after another process has deleted it."""
+BACKLOG = 1024
+_CONNECTIONS = 4096
+_OTHER_FILES = 256
+
+
+class Options(NamedTuple):
+    """What the command line decides.
+
+    Attributes:
+        store: URI of a store; None for the one in force.
+        host: address to listen on.
+        port: 0 for any that is free.
+        workers: processes.
+        artifact_root: where new experiments keep their artifacts, a path or a URL; empty for the
+            store's directory.
+        allowed_hosts: names that clients may call the server by.
+        allowed_origins: of web pages that may call it.
+        max_body_bytes: of one request.
+        request_seconds: in which a request must arrive.
+        access_log: log every request.
+
+    """
+
+    store: str | None
+    host: str
+    port: int
+    workers: int
+    artifact_root: str
+    allowed_hosts: tuple[str, ...]
+    allowed_origins: tuple[str, ...]
+    max_body_bytes: int
+    request_seconds: float
+    access_log: bool
+
+
+def prepare(options: Options) -> Backend:
+    """Make the store where there is none, and see that nobody can reach it who must not.
+
+    Raises:
+        MlflowException: INVALID_PARAMETER_VALUE where other machines could call and the store has
+            no token; StoreError where the store cannot be used.
+
+    """
+    chosen = backend(options.store)
+    try:
+        os.makedirs(chosen.directory, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"Cannot make the store {chosen.directory}: {error}") from error
+    if not tokens.read(chosen.directory) and not is_loopback(options.host):
+        raise invalid(
+            f"Other machines can reach {options.host}, and the store has no token: everybody could "
+            "read and change it. Make a token first, and give it to those who may:\n"
+            f"  steplog token create --role write --store {chosen.directory}"
+        )
+    chosen.store()  # to fail now rather than at the first request
+    return chosen
+
+
+def listen(options: Options) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        MlflowException: INVALID_PARAMETER_VALUE where that address cannot be had.
+
+    """
+    try:
+        found = socket.getaddrinfo(
+            options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, *_, address = found[0]
+        return socket.create_server(address, family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise invalid(f"Cannot listen on {options.host}, port {options.port}: {error}") from error
+
+
+def url(options: Options, listening: socket.socket) -> str:
+    """Return the URL by which clients reach the server, from this machine at least."""
+    host = options.host
+    if is_every_address(host):
+        local = "[::1]" if listening.family == socket.AF_INET6 else "127.0.0.1"
+        host = options.allowed_hosts[0] if options.allowed_hosts else local
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    return f"http://{host}:{listening.getsockname()[1]}"
+
+
+def serve(
+    options: Options,
+    listening: socket.socket,
+    ready: Callable[[], None],
+    lifeline: int | None = None,
+) -> None:
+    """Answer requests until told to end, by SIGINT, SIGTERM or the end of the lifeline.
+
+    Args:
+        options: of the command line.
+        listening: accepts connections.
+        ready: called when it does.
+        lifeline: a file that becomes readable when the process is to end.
+
+    """
+    logs.start(access=options.access_log)
+    chosen = prepare(options)
+    try:
+        asyncio.run(
+            _serve(_traffic(options, chosen, listening), chosen, listening, ready, lifeline)
+        )
+    finally:
+        chosen.recorder.close()
+        chosen.close()
+
+
+async def _serve(
+    traffic: Traffic,
+    chosen: Backend,
+    listening: socket.socket,
+    ready: Callable[[], None],
+    lifeline: int | None,
+) -> None:
+    stop = _until_told()
+    loop = asyncio.get_running_loop()
+    if lifeline is not None:
+        loop.add_reader(lifeline, stop.set)
+    chores = [asyncio.create_task(traffic.look_after()), asyncio.create_task(_refresh(chosen))]
+    server = await loop.create_server(traffic.connection, sock=listening, backlog=BACKLOG)
+    ready()
+    await stop.wait()
+    server.close()
+    await traffic.stop(STOP_SECONDS)
+    for chore in chores:
+        chore.cancel()
+
+
+def _until_told() -> asyncio.Event:
+    """Return what is set when the process is to end; told twice, it ends at once."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(128 + number)  # what was answered is in the journal, which others will find
+        loop.call_soon_threadsafe(stop.set)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+    return stop
+
+
+async def _refresh(chosen: Backend) -> None:
+    """Notice what other processes delete. Runs until it is cancelled."""
+    while True:
+        await asyncio.sleep(REFRESH_SECONDS)
+        await asyncio.to_thread(lookup(chosen).refresh)
+
+
+def _traffic(options: Options, chosen: Backend, listening: socket.socket) -> Traffic:
+    demanded = not is_loopback(options.host)
+    guard = Guard(
+        tokens.Tokens(chosen.directory, demanded=demanded),
+        options.host,
+        options.allowed_hosts,
+        options.allowed_origins,
+    )
+    service = Service(Client(options.store), options.artifact_root, MLFLOW_VERSION)
+    endpoints = (
+        *about.endpoints(url(options, listening), openapi.document(ENDPOINTS, MLFLOW_VERSION)),
+        *ENDPOINTS,
+    )
+    app = App(service, chosen.recorder.writer, guard, endpoints, options.max_body_bytes)
+    return Traffic(app, Limits(options.request_seconds, _most_connections()))
+
+
+def _most_connections() -> int:
+    """Return how many connections may be open: each takes a file, and journals need some, too."""
+    if sys.platform == "win32":
+        return _CONNECTIONS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _CONNECTIONS + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        return max(soft - _OTHER_FILES, soft // 2)
+    return _CONNECTIONS
