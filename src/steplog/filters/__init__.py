@@ -7,8 +7,9 @@ leaves equal, is said in `steplog.query` too.
 The language is that of MLflow 3.17's SQL store, with its error codes and texts. MLflow's own
 tokeniser, `sqlparse`, reads the text, so that what one accepts the other accepts, oddities
 included. Where MLflow answers a mistake of the user with a Python error or INTERNAL_ERROR, it is
-INVALID_PARAMETER_VALUE here; sets of names in messages are sorted. `tests/test_filters.py` lists
-the few other differences, each with its reason, and runs both parsers over thousands of texts.
+INVALID_PARAMETER_VALUE here; sets of names in messages are sorted. The few other differences are
+listed, each with its reason, in `tests/test_filters_and_mlflow.py`, which runs both parsers over
+thousands of texts.
 """
 
 from __future__ import annotations

@@ -14,7 +14,14 @@ from sqlparse.exceptions import SQLParseError
 from sqlparse.sql import Token
 
 from steplog.exceptions import invalid
-from steplog.filters.texts import check_attribute, evaluate, join_pieces, unquote, unwrap
+from steplog.filters.texts import (
+    check_attribute,
+    check_texts,
+    evaluate,
+    join_pieces,
+    unquote,
+    unwrap,
+)
 from steplog.query import Condition, Field, Order
 
 _KINDS = {"attributes": "attribute", "metrics": "metric", "params": "param", "tags": "tag"}
@@ -65,7 +72,7 @@ def parse_models_filter(text: str | None) -> tuple[Condition, ...]:
                 f"Invalid filter string: {text!r}. Expected a list of comparisons "
                 "separated by 'AND' (e.g. 'metrics.loss > 0.1 AND params.lr = 0.01')."
             )
-    return tuple(_check_attribute(condition) for condition in conditions)
+    return tuple(_check_condition(condition) for condition in conditions)
 
 
 def parse_models_order(order_by: Sequence[Mapping[str, Any]] | None) -> tuple[Order, ...]:
@@ -102,11 +109,9 @@ def _read_condition(tokens: list[Token]) -> Condition:
         )
     if is_numeric:
         return Condition(field, comparator, _read_number(value))
-    if not (value.startswith("(") and value.endswith(")")):
-        return Condition(field, comparator, _read_text(value))
-    if comparator not in ("IN", "NOT IN"):
-        raise invalid(f"Expected a quoted string value for {name}. Got value {value}")
-    return Condition(field, comparator, _read_list(value))
+    if value.startswith("(") and value.endswith(")"):
+        return Condition(field, comparator, evaluate(value))
+    return Condition(field, comparator, _read_text(value))
 
 
 def _read_field(identifier: str) -> tuple[Field, str]:
@@ -115,10 +120,10 @@ def _read_field(identifier: str) -> tuple[Field, str]:
     word, key = match.groups() if match else ("attributes", identifier)
     if word not in _KINDS:
         raise invalid(f"Invalid entity type: {word!r}. Expected one of {list(_KINDS)}.")
-    key = unquote(key.strip("`"))
-    if word == "attributes":
-        key = _ATTRIBUTES.get(key, key)
-    return Field(_KINDS[word], key), f"{word}.{key}"
+    key = key.strip("`")
+    name = f"{word}.{key}"
+    key = _ATTRIBUTES.get(key, key) if word == "attributes" else unquote(key)
+    return Field(_KINDS[word], key), name
 
 
 def _read_number(text: str) -> float:
@@ -132,21 +137,18 @@ def _read_text(value: str) -> str:
     return value.strip("'") if value.startswith("'") else unwrap(value, '"')
 
 
-def _read_list(text: str) -> tuple[str, ...]:
-    # A number in a list is compared as the text that it is written as.
-    return tuple(value if isinstance(value, str) else str(value) for value in evaluate(text))
-
-
-def _check_attribute(condition: Condition) -> Condition:
-    (kind, key), value = condition.field, condition.value
-    if kind != "attribute":
-        return condition
-    check_attribute(key, _ATTRIBUTES)
-    if key != "status":
-        return condition
-    if isinstance(value, tuple):
-        return condition._replace(value=tuple(_STATUSES.get(each, each) for each in value))
-    return condition._replace(value=_STATUSES.get(str(value), str(value)))
+def _check_condition(condition: Condition) -> Condition:
+    (kind, key), comparator, value = condition
+    if kind == "attribute":
+        check_attribute(key, _ATTRIBUTES)
+    statuses = _STATUSES if kind == "attribute" and key == "status" else {}
+    if not isinstance(value, tuple):
+        return condition._replace(value=statuses.get(str(value), value))
+    if comparator not in ("IN", "NOT IN"):
+        raise invalid(f"Expected a quoted string value for {kind} {key!r}. Got list {value}")
+    # Params and tags are texts, so a number in a list is compared as one.
+    values = (str(each) if isinstance(each, (int, float)) else each for each in value)
+    return condition._replace(value=check_texts(tuple(statuses.get(v, v) for v in values)))
 
 
 def _read_order(item: Mapping[str, Any]) -> Order:

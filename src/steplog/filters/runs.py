@@ -18,6 +18,7 @@ from steplog.exceptions import invalid
 from steplog.filters.texts import (
     braces,
     check_attribute,
+    check_texts,
     evaluate,
     join_pieces,
     read_order,
@@ -288,12 +289,7 @@ def _read_list(text: str) -> tuple[str, ...]:
             "While parsing a list in the query, expected a non-empty list of string values, "
             "but got empty list"
         )
-    if not all(isinstance(value, str) for value in values):
-        raise invalid(
-            "While parsing a list in the query, expected string value, punctuation, or "
-            f"whitespace, but got different type in list: {values}"
-        )
-    return values
+    return check_texts(values)
 
 
 _RUNS = _Language(

@@ -100,11 +100,13 @@ def _is_order(tokens: list[Token]) -> bool:
     # An identifier and its direction are one token; but `timestamp` is a type of SQL, and is not.
     if len(tokens) == 1 and isinstance(tokens[0], Identifier):
         return True
-    head, *rest = (token for token in tokens if not token.is_whitespace)
+    head, *blanks = tokens
+    direction = blanks.pop().ttype if blanks else kinds.Keyword.Order
     return (
         head.ttype is kinds.Name.Builtin
         and head.value == "timestamp"
-        and all(token.ttype is kinds.Keyword.Order for token in rest)
+        and direction is kinds.Keyword.Order
+        and all(token.is_whitespace for token in blanks)
     )
 
 
@@ -140,6 +142,16 @@ def evaluate(text: str) -> tuple[Any, ...]:
             "but got ill-formed list."
         ) from error
     return values if isinstance(values, tuple) else (values,)
+
+
+def check_texts(values: tuple[Any, ...]) -> tuple[str, ...]:
+    """Return the values of a list, or raise INVALID_PARAMETER_VALUE where one is no text."""
+    if not all(isinstance(value, str) for value in values):
+        raise invalid(
+            "While parsing a list in the query, expected string value, punctuation, or "
+            f"whitespace, but got different type in list: {values}"
+        )
+    return values
 
 
 def check_attribute(key: str, attributes: Collection[str]) -> None:
