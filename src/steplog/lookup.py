@@ -214,6 +214,7 @@ class Lookup:
             MlflowException: RESOURCE_DOES_NOT_EXIST.
 
         """
+        rules.check_model_id(model_id)
         records = self._ask(lambda store: store.models([model_id]))
         if records is None:
             stage = LifecycleStage.ACTIVE

@@ -16,6 +16,7 @@ from steplog.base_client import (
     texts,
 )
 from steplog.entities import LifecycleStage, LoggedModel, LoggedModelStatus, Metric, PagedList
+from steplog.exceptions import invalid
 from steplog.fold import ModelRow
 from steplog.lookup import the_model
 from steplog.operations import (
@@ -102,6 +103,7 @@ class ModelClient(BaseClient):
             MlflowException: RESOURCE_DOES_NOT_EXIST, also where it is deleted.
 
         """
+        rules.check_model_id(model_id)
         store = self.store
         record = the_model(model_id, store.models([model_id]), allow_deleted)
         return self._models(store, [record])[0]
@@ -196,20 +198,23 @@ class ModelClient(BaseClient):
         # Not at the top: only those who search wait for the parser.
         from steplog.filters import parse_models_filter, parse_models_order
 
+        ids = experiment_ids
+        if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):
+            raise invalid(f"experiment_ids must be a list of strings, got {type(ids)}")
         wanted = page(max_results or DEFAULT_PAGE, page_token)
         query = Query(
             "models",
             parse_models_filter(filter_string),
             parse_models_order(order_by),
-            tuple(map(rules.check_experiment_id, experiment_ids)),
+            tuple(map(rules.check_experiment_id, ids)),
             datasets=tuple(rules.check_datasets_searched(datasets or ())),
             offset=wanted.offset,
             limit=wanted.limit,
         )
         store = self.store
-        ids = wanted.of(store.search(query))
-        records = in_order(ids, store.models(ids), lambda record: record.row.model_id)
-        return PagedList(self._models(store, records), ids.token)
+        found = wanted.of(store.search(query))
+        records = in_order(found, store.models(found), lambda record: record.row.model_id)
+        return PagedList(self._models(store, records), found.token)
 
     def _models(self, store: Store, records: Sequence[ModelRecord]) -> list[LoggedModel]:
         metrics: Mapping[str, list[Metric]] = {record.row.model_id: [] for record in records}

@@ -291,6 +291,17 @@ def check_datasets_searched(
         yield dataset["dataset_name"], dataset.get("dataset_digest")
 
 
+def check_model_id(model_id: object) -> None:
+    """Raise where no logged model is named at all.
+
+    Raises:
+        MlflowException: INVALID_PARAMETER_VALUE.
+
+    """
+    if not model_id:
+        raise invalid(f"`model_id` must be a non-empty string, but got {model_id!r}")
+
+
 def no_model(model_id: str) -> MlflowException:
     """Return the error for a logged model that does not exist, to be raised."""
     return missing(f"Logged model with ID '{model_id}' not found.")
