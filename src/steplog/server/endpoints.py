@@ -1,4 +1,4 @@
-"""The table of endpoints: all that the server does of MLflow's REST API, and what it says it cannot.
+"""The table of endpoints: what the server does of MLflow's REST API, and what it says it cannot.
 
 `steplog.server.app` answers requests by it, `steplog.server.openapi` describes it.
 

@@ -10,7 +10,7 @@ from steplog import rules
 from steplog.exceptions import invalid, missing
 from steplog.server import messages, scope, translation
 from steplog.server.endpoint import Answer, Request, Service
-from steplog.server.wire import NOTHING, answer, decode, decode_query
+from steplog.server.wire import NOTHING, answer, decode, decode_get
 
 MOST_EXPERIMENTS_OF_DATASETS = 20
 
@@ -26,7 +26,7 @@ def create(service: Service, request: Request) -> Answer:
 
 def get(service: Service, request: Request) -> Answer:
     """Return an experiment by its id; deleted ones, too."""
-    asked = decode_query(messages.ExperimentId, request.query)
+    asked = decode_get(messages.ExperimentId, request)
     experiment = service.client.get_experiment(asked.experiment_id)
     request.caller.require_experiment(experiment.experiment_id)
     return answer(messages.AnExperiment(translation.experiment(experiment)))
@@ -34,7 +34,7 @@ def get(service: Service, request: Request) -> Answer:
 
 def get_by_name(service: Service, request: Request) -> Answer:
     """Return an experiment by its name; deleted ones, too."""
-    asked = decode_query(messages.ExperimentName, request.query)
+    asked = decode_get(messages.ExperimentName, request)
     experiment = service.client.get_experiment_by_name(asked.experiment_name)
     if experiment is None:
         raise missing(f"Could not find experiment with name '{asked.experiment_name}'")
@@ -49,7 +49,7 @@ def search(service: Service, request: Request) -> Answer:
 
 def search_by_query(service: Service, request: Request) -> Answer:
     """Do as `search`, asked by a query string."""
-    return _found(service, request, decode_query(messages.SearchExperiments, request.query))
+    return _found(service, request, decode_get(messages.SearchExperiments, request))
 
 
 def update(service: Service, request: Request) -> Answer:

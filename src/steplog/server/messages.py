@@ -20,10 +20,9 @@ from msgspec import Meta
 
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
-Double = Annotated[
-    float, Meta(extra_json_schema={"format": "double", "pattern": "^(NaN|-?Infinity)$"})
-]
 Text = Annotated[str, Meta(min_length=1)]
+Double: TypeAlias = float | Literal["NaN", "Infinity", "-Infinity"]
+"""A number, or the name of what JSON has no number for; ``float()`` makes one of either."""
 
 # Protobuf numbers these names from 1 on, and a number is accepted for its name.
 RunStatus: TypeAlias = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]

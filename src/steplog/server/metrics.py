@@ -23,7 +23,7 @@ from steplog.journal import POINT
 from steplog.server import messages, scope, translation
 from steplog.server.endpoint import Answer, Caller, Request, Service
 from steplog.server.messages import Metric
-from steplog.server.wire import NOTHING, SEE_DOCS, answer, decode, decode_query, spelled
+from steplog.server.wire import NOTHING, SEE_DOCS, answer, decode, decode_get, spelled
 from steplog.stores.base import Series, Store
 
 MOST_IN_BATCH = 1_000
@@ -48,7 +48,7 @@ def log_metric(service: Service, request: Request) -> Answer:
     service.client.log_metric(
         asked.run_id,
         asked.key,
-        asked.value,
+        float(asked.value),
         asked.timestamp,
         asked.step,
         True,
@@ -64,16 +64,7 @@ def log_metric(service: Service, request: Request) -> Answer:
 def log_metric_at_once(service: Service, request: Request) -> Answer | None:
     """Do as `log_metric` where this process has written to the series before; else None."""
     asked = decode(messages.LogMetric, request.body)
-    point = Metric(
-        asked.key,
-        asked.value,
-        asked.timestamp,
-        asked.step,
-        asked.dataset_name,
-        asked.dataset_digest,
-        asked.model_id,
-    )
-    return _log_known(service, request.caller, asked.run_id, [point])
+    return _log_known(service, request.caller, asked.run_id, [asked])
 
 
 def log_batch(service: Service, request: Request) -> Answer:
@@ -113,7 +104,10 @@ def log_batch_at_once(service: Service, request: Request) -> Answer | None:
 
 
 def _log_known(
-    service: Service, caller: Caller, run_id: str, metrics: Sequence[Metric]
+    service: Service,
+    caller: Caller,
+    run_id: str,
+    metrics: Sequence[Metric] | Sequence[messages.LogMetric],
 ) -> Answer | None:
     """Record points of a run's series that have been written to before, all on one model or none.
 
@@ -137,7 +131,7 @@ def _log_known(
     fields: list[float] = [POINT] * (5 * len(metrics))
     fields[0::5] = [metric.step or 0 for metric in metrics]
     fields[1::5] = times
-    fields[2::5] = [metric.value for metric in metrics]
+    fields[2::5] = [float(metric.value) for metric in metrics]
     fields[3::5] = series
     client.recorder.log_many(fields, len(metrics))
     return NOTHING
@@ -162,7 +156,7 @@ def _check_sizes(metrics: int, params: int, tags: int) -> None:
 
 def get_history(service: Service, request: Request) -> Answer:
     """Return the points of one metric, or one page of them."""
-    asked = decode_query(messages.GetHistory, request.query)
+    asked = decode_get(messages.GetHistory, request)
     size = asked.max_results
     if size is not None and size <= 0:
         raise invalid(
@@ -177,7 +171,7 @@ def get_history(service: Service, request: Request) -> Answer:
 
 def get_history_bulk(service: Service, request: Request) -> Answer:
     """Return the points of one metric of several runs, the first ones of them all."""
-    asked = decode_query(messages.GetHistoryBulk, request.query)
+    asked = decode_get(messages.GetHistoryBulk, request)
     run_ids = asked.run_id or []
     if not run_ids:
         raise invalid("GetMetricHistoryBulk request must specify at least one run_id.")
@@ -198,7 +192,7 @@ def get_history_bulk(service: Service, request: Request) -> Answer:
 
 def get_history_bulk_interval(service: Service, request: Request) -> Answer:
     """Return what a chart draws: points of one metric of several runs, with every extreme kept."""
-    asked = decode_query(messages.GetHistoryInterval, request.query)
+    asked = decode_get(messages.GetHistoryInterval, request)
     if len(asked.run_ids) > MOST_RUNS:
         raise invalid(
             f"GetMetricHistoryBulkInterval request must specify at most {MOST_RUNS} run_ids. "

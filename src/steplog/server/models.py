@@ -8,7 +8,7 @@ from steplog import rules
 from steplog.exceptions import invalid
 from steplog.server import messages, scope, translation
 from steplog.server.endpoint import Answer, Request, Service
-from steplog.server.wire import NOTHING, answer, decode, decode_query
+from steplog.server.wire import NOTHING, answer, decode, decode_get
 
 
 def create(service: Service, request: Request) -> Answer:
@@ -28,7 +28,7 @@ def create(service: Service, request: Request) -> Answer:
 
 def get(service: Service, request: Request) -> Answer:
     """Return a model with all points that were measured on it."""
-    asked = decode_query(messages.GetLoggedModel, request.query)
+    asked = decode_get(messages.GetLoggedModel, request)
     model_id = request.path_params["model_id"]
     model = service.client.get_logged_model(model_id, bool(asked.allow_deleted))
     request.caller.require_experiment(model.experiment_id)

@@ -30,7 +30,7 @@ Json = dict[str, Any]
 _SCHEMAS = "#/components/schemas/{name}"
 _TEXT_TYPES = ("text/plain", "text/html", "application/json")
 _PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
-_SIGNED = [{"token": []}, {"password": []}]
+_SIGNED: list[Json] = [{"token": []}, {"password": []}]
 
 
 def document(endpoints: Iterable[Endpoint], mlflow_version: str) -> Json:
@@ -81,22 +81,18 @@ def _schemas(endpoints: Iterable[Endpoint]) -> dict[str, Json]:
     in_order = sorted({*kinds, Error}, key=lambda kind: str(getattr(kind, "__name__", kind)))
     _, schemas = msgspec.json.schema_components(in_order, ref_template=_SCHEMAS)
     for schema in schemas.values():
-        schema["properties"] = {
-            name: _field(field) for name, field in schema["properties"].items()
-        }
+        schema["properties"] = {name: _field(field) for name, field in schema["properties"].items()}
     return schemas
 
 
 def _field(schema: Json) -> Json:
-    """Return the schema of a field as it is sent: it is left out rather than null, and a double may
-    be the name of what JSON has no number for.
-    """
+    """Return the schema of a field as it is sent: it is left out rather than null."""
     kinds = [kind for kind in schema.get("anyOf", [schema]) if kind != {"type": "null"}]
-    [schema] = kinds
-    schema.pop("default", None)
-    if schema.get("format") == "double":
-        schema["type"] = ["number", "string"]
-    return schema
+    if len(kinds) > 1:
+        return {**schema, "anyOf": kinds}
+    field: Json = kinds[0]
+    field.pop("default", None)
+    return field
 
 
 def _operation(endpoint: Endpoint, schemas: dict[str, Json]) -> Json:

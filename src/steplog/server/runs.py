@@ -13,7 +13,7 @@ from steplog.exceptions import MlflowException
 from steplog.paging import LARGEST_PAGE
 from steplog.server import messages, scope, translation, wire
 from steplog.server.endpoint import Answer, Request, Service
-from steplog.server.wire import NOTHING, answer, decode, decode_query
+from steplog.server.wire import NOTHING, answer, decode, decode_get
 
 DEFAULT_PAGE = 1_000
 
@@ -31,7 +31,7 @@ def create(service: Service, request: Request) -> Answer:
 
 def get(service: Service, request: Request) -> Answer:
     """Return a run with the latest point of each metric; deleted ones, too."""
-    asked = decode_query(messages.RunId, request.query)
+    asked = decode_get(messages.RunId, request)
     run = service.client.get_run(asked.run_id)
     request.caller.require_experiment(run.info.experiment_id)
     return answer(messages.ARun(translation.run(run)))

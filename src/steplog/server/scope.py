@@ -1,4 +1,4 @@
-"""What a caller may touch: a token may be held to one experiment, and runs and models belong to one.
+"""What a caller may touch: a token may be held to one experiment; runs and models belong to one.
 
 Callers that are held to none, which is all of them where there are no tokens, cost no look-up.
 """

@@ -119,7 +119,7 @@ def metric_entity(message: messages.Metric) -> entities.Metric:
     """
     return entities.Metric(
         key=message.key,
-        value=message.value,
+        value=float(message.value),
         timestamp=message.timestamp,
         step=message.step or 0,
         model_id=message.model_id or None,

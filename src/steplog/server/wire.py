@@ -14,22 +14,24 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
-from functools import cache
-from typing import Any, NamedTuple, TypeVar, cast, get_args
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from typing import Any, NamedTuple, TypeVar, get_args
 from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import inspect
 
 from steplog.exceptions import MlflowException, invalid
-from steplog.server.endpoint import Answer
-from steplog.server.messages import ENUMS, Empty, Message
+from steplog.server.endpoint import Answer, Request
+from steplog.server.messages import ENUMS, Double, Empty, Message
 
 SomeMessage = TypeVar("SomeMessage", bound=Message)
 
 MOST_VALUES = 1_000_000
 """Values in a body that is looked at again: each takes memory, also where it is ignored."""
+MOST_PARAMETERS = 10_000
+"""Parameters in a query string."""
 MOST_SHOWN = 500
 """Characters of a wrong value that its message quotes."""
 
@@ -47,7 +49,7 @@ NOTHING = Answer(_encoder.encode(Empty()))
 
 
 def encode(message: Message) -> bytes:
-    """Return a message as JSON. Numbers in it that JSON has not must be `spelled`."""
+    """Return a message as JSON."""
     return _encoder.encode(message)
 
 
@@ -56,15 +58,11 @@ def answer(message: Message) -> Answer:
     return Answer(_encoder.encode(message))
 
 
-def spelled(value: float) -> float:
-    """Return a float as it is sent: NaN and the infinities by their names.
-
-    The name is a str, whatever the annotation says; encoding takes either.
-    """
+def spelled(value: float) -> Double:
+    """Return a float as it is sent: NaN and the infinities by their names."""
     if math.isfinite(value):
         return value
-    name = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return cast(float, name)
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def decode(kind: type[SomeMessage], body: bytes) -> SomeMessage:
@@ -74,28 +72,42 @@ def decode(kind: type[SomeMessage], body: bytes) -> SomeMessage:
         MlflowException: INVALID_PARAMETER_VALUE with MLflow's text, which names the field.
 
     """
+    decoder: msgspec.json.Decoder[SomeMessage] = _decoder(kind)
     try:
-        return _decoder(kind).decode(body)
+        return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
         return read_object(kind, _load(body))
+    except RecursionError:
+        raise invalid("The request is nested too deeply.") from None
 
 
-def decode_query(kind: type[SomeMessage], query: str) -> SomeMessage:
-    """Return the message in a query string: a parameter for each field, repeated for a list.
+def decode_get(kind: type[SomeMessage], request: Request) -> SomeMessage:
+    """Return the message in the query of a GET: a parameter for each field, repeated for a list.
+
+    Where there is no query, the body is the message: MLflow's server takes that, too.
 
     Raises:
         MlflowException: as `decode`.
 
     """
+    if not request.query and request.body:
+        return decode(kind, request.body)
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=10_000)
+        pairs = parse_qsl(
+            request.query, keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS
+        )
     except ValueError as error:
         raise invalid(f"The query string cannot be read: {error}.") from error
     given: dict[str, list[str]] = {}
     for name, value in pairs:
         given.setdefault(name, []).append(value)
-    several = {field.name for field in _fields(kind) if isinstance(field.type, inspect.ListType)}
-    raw = {name: all_ if name in several else all_[0] for name, all_ in given.items()}
+    fields = _fields(kind)
+    raw = {
+        name: values if name in fields and fields[name].many else values[0]
+        for name, values in given.items()
+    }
     return read_object(kind, raw)
 
 
@@ -115,14 +127,18 @@ def read_object(kind: type[SomeMessage], raw: object, path: str = "") -> SomeMes
         if path:
             raise wrong(path.rstrip("."), raw)
         raise invalid(f"A request must be a JSON object, got a value of type '{_type(raw)}'.")
+    fields = _fields(kind)
+    given = raw if raw.keys() <= fields.keys() else _renamed(fields, raw)
     values = {}
-    for field in _fields(kind):
-        value = _given(field, raw)
+    for name, field in fields.items():
+        value = given.get(name)
+        if value is None and name == "run_id":
+            value = raw.get("run_uuid")
         if value is None or (value == "" and not field.empty):
             if field.required:
-                raise missing(path + field.name)
+                raise missing(path + name)
         else:
-            values[field.name] = _convert(field.type, value, path + field.name)
+            values[name] = field.convert(value, path + name)
     return kind(**values)
 
 
@@ -142,11 +158,20 @@ def wrong(name: str, value: object, hint: str = "") -> MlflowException:
 
 
 class _Field(NamedTuple):
-    """What is known of a field: `empty` says whether the empty text is a value of it."""
+    """How a field is read.
 
-    name: str
+    Attributes:
+        convert: takes a JSON value, and the name of the field for messages of errors.
+        camel_case: the other name that protobuf gives it.
+        many: whether it is a list.
+        required: whether it must be there.
+        empty: whether the empty text is a value of it; else that counts as nothing.
+
+    """
+
+    convert: Callable[[object, str], object]
     camel_case: str
-    type: inspect.Type
+    many: bool
     required: bool
     empty: bool
 
@@ -157,25 +182,41 @@ def _decoder(kind: type[SomeMessage]) -> msgspec.json.Decoder[SomeMessage]:
 
 
 @cache
-def _fields(kind: type[Message]) -> tuple[_Field, ...]:
+def _fields(kind: type[Message]) -> dict[str, _Field]:
     struct = inspect.type_info(kind)
     assert isinstance(struct, inspect.StructType)
-    return tuple(
-        _Field(
-            field.name,
+    return {
+        field.name: _Field(
+            _converter(field.type),
             re.sub("_([a-z])", lambda letter: letter[1].upper(), field.name),
-            _without_none(field.type),
+            isinstance(_kind(field.type), inspect.ListType),
             field.required,
-            not (field.required and getattr(_without_none(field.type), "min_length", True)),
+            not (field.required and getattr(_kind(field.type), "min_length", True)),
         )
         for field in struct.fields
-    )
+    }
 
 
-def _without_none(type_: inspect.Type) -> inspect.Type:
+def _kind(type_: inspect.Type) -> inspect.Type:
+    """Return what a field holds where it is there; of a double the number, not its names."""
     if isinstance(type_, inspect.UnionType):
-        [type_] = (each for each in type_.types if not isinstance(each, inspect.NoneType))
-    return type_.type if isinstance(type_, inspect.Metadata) else type_
+        return next(each for each in type_.types if not isinstance(each, inspect.NoneType))
+    return type_
+
+
+def _converter(type_: inspect.Type) -> Callable[[object, str], object]:
+    type_ = _kind(type_)
+    if isinstance(type_, inspect.StructType):
+        message: type[Message] = type_.cls  # type: ignore[assignment]  # all structs here are
+        return lambda value, path: read_object(message, value, f"{path}.")
+    if isinstance(type_, inspect.ListType):
+        return partial(_list, _kind(type_.item_type))
+    if isinstance(type_, inspect.IntType):
+        assert type_.ge is not None and type_.le is not None, "every integer has its bounds"
+        return partial(_int, type_.ge, type_.le)
+    if isinstance(type_, inspect.LiteralType):
+        return partial(_enum, _NUMBERED[frozenset(type_.values)])
+    return {inspect.FloatType: _float, inspect.BoolType: _bool, inspect.StrType: _str}[type(type_)]
 
 
 def _load(body: bytes) -> object:
@@ -186,60 +227,39 @@ def _load(body: bytes) -> object:
         raw = json.loads(body.strip() or b"{}")
         # Old clients of MLflow send their JSON wrapped in a JSON string.
         raw = json.loads(raw) if isinstance(raw, str) else raw
-    except RecursionError:
-        raise invalid("The request is nested too deeply.") from None
     except ValueError as error:  # not JSON, not UTF-8, or an integer of thousands of digits
         raise invalid(f"The request is not valid JSON: {error}.") from error
     return {} if raw is None else raw
 
 
-def _given(field: _Field, raw: Mapping[str, object]) -> object:
-    """Return what a JSON object holds for a field; None where that is nothing."""
-    value = raw.get(field.name)
-    if value is None and field.name == "run_id":
-        return raw.get("run_uuid")
-    if field.camel_case == field.name or field.camel_case not in raw:
-        return value
-    if field.name in raw:
-        raise invalid(
-            f"Request specifies both '{field.name}' and '{field.camel_case}'; "
-            "provide only one of them."
-        )
-    # MLflow does not see the camelCase name of a field that it insists on.
-    return None if field.required else raw[field.camel_case]
+def _renamed(fields: Mapping[str, _Field], raw: Mapping[str, object]) -> dict[str, object]:
+    """Return an object with MLflow's names for protobuf's other ones; what has neither stays."""
+    given = dict(raw)
+    for name, field in fields.items():
+        if field.camel_case == name or field.camel_case not in raw:
+            continue
+        if name in raw:
+            raise invalid(
+                f"Request specifies both '{name}' and '{field.camel_case}'; "
+                "provide only one of them."
+            )
+        if not field.required:  # of those that MLflow insists on, it does not see this name
+            given[name] = raw[field.camel_case]
+    return given
 
 
-def _convert(type_: inspect.Type, value: object, path: str) -> Any:
-    if isinstance(type_, inspect.StructType):
-        return read_object(type_.cls, value, f"{path}.")
-    if isinstance(type_, inspect.ListType):
-        return _list(type_, value, path)
-    if isinstance(type_, inspect.IntType):
-        return _int(type_, value, path)
-    if isinstance(type_, inspect.FloatType):
-        return _float(value, path)
-    if isinstance(type_, inspect.LiteralType):
-        return _enum(type_, value, path)
-    if isinstance(type_, inspect.BoolType):
-        return _bool(value, path)
-    return _str(value, path)
-
-
-def _list(type_: inspect.ListType, value: object, path: str) -> list[Any]:
+def _list(item: inspect.Type, value: object, path: str) -> list[Any]:
     if not isinstance(value, list):
         raise wrong(path, value)
-    item_type = _without_none(type_.item_type)
-    if isinstance(item_type, inspect.StructType):
-        return [
-            read_object(item_type.cls, item, f"{path}[{index}].")
-            for index, item in enumerate(value)
-        ]
-    if not all(isinstance(item, str) for item in value):  # there are lists of nothing else
-        raise wrong(path, value)
-    return [_str(item, path) for item in value]
+    if not isinstance(item, inspect.StructType) and not all(
+        isinstance(each, str) for each in value
+    ):
+        raise wrong(path, value)  # MLflow shows a list of texts as a whole
+    convert = _converter(item)
+    return [convert(each, f"{path}[{index}]") for index, each in enumerate(value)]
 
 
-def _int(type_: inspect.IntType, value: object, path: str) -> int:
+def _int(least: int, most: int, value: object, path: str) -> int:
     number = value
     if isinstance(value, str):
         number = int(value) if _WHOLE.fullmatch(value) and len(value) < 100 else _number(value)
@@ -247,9 +267,8 @@ def _int(type_: inspect.IntType, value: object, path: str) -> int:
         number = int(number) if number.is_integer() else None
     if number is None or isinstance(number, bool) or not isinstance(number, int):
         raise wrong(path, value)
-    assert type_.ge is not None and type_.le is not None, "every integer has its bounds"
-    if not type_.ge <= number <= type_.le:
-        raise wrong(path, value, f"Hint: Value must lie between {type_.ge} and {type_.le}.")
+    if not least <= number <= most:
+        raise wrong(path, value, f"Hint: Value must lie between {least} and {most}.")
     return number
 
 
@@ -289,8 +308,7 @@ def _bool(value: object, path: str) -> bool:
     raise wrong(path, value)
 
 
-def _enum(type_: inspect.LiteralType, value: object, path: str) -> str:
-    names: tuple[str, ...] = _NUMBERED[frozenset(type_.values)]
+def _enum(names: tuple[str, ...], value: object, path: str) -> str:
     if isinstance(value, str):
         if value in names:
             return value
