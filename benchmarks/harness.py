@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -82,14 +82,19 @@ class Script:
         return (self.stages[end].time_ns - self.stages[begin].time_ns) / 1e9
 
 
-def main(measure: Callable[[str, argparse.Namespace], Measures]) -> None:
+def main(
+    measure: Callable[[str, argparse.Namespace], Measures],
+    choices: Collection[str] = tuple(peers.PEERS),
+) -> None:
     """Parse the command line, measure in an empty directory, print the measures."""
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
-    parser.add_argument("peer", nargs="?", default=peers.STEPLOG, choices=peers.PEERS)
+    parser.add_argument("peer", nargs="?", default=peers.STEPLOG, choices=choices)
     parser.add_argument("--quick", action="store_true", help="fewer points, shorter loops")
     parser.add_argument("--huge", action="store_true", help="100 million points; takes minutes")
+    parser.add_argument("--filled", help="where filled databases are kept for the next round")
     arguments = parser.parse_args()
     directory = tempfile.mkdtemp(prefix="steplog-bench-")
+    arguments.filled = arguments.filled or directory
     os.chdir(directory)
     try:
         measures = measure(arguments.peer, arguments)

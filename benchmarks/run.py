@@ -17,16 +17,18 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import venv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 from peers import PEERS, STEPLOG, Peer
-from targets import TARGETS, Results
+from servers import Server
+from targets import TARGETS, Results, Target
 
 HERE = Path(__file__).parent
 TIMEOUT_SECONDS = 1200
@@ -41,6 +43,23 @@ class Bench(NamedTuple):
     quick_rounds: int
 
 
+class Suite(NamedTuple):
+    """What one command measures.
+
+    Attributes:
+        peers: whom.
+        benches: by which bench files.
+        targets: what steplog promises of it.
+        title: of the files of results.
+
+    """
+
+    peers: Mapping[str, Peer | Server]
+    benches: Sequence[Bench]
+    targets: Sequence[Target]
+    title: str
+
+
 ONE_PER_STORE = [name for name in PEERS if name != "mlflow_async"]  # it stores what sync stores
 BENCHES = (
     Bench("bench_call", list(PEERS), 5, 2),
@@ -53,69 +72,74 @@ BENCHES = (
     Bench("bench_flat", [STEPLOG], 3, 1),
     Bench("bench_process", ONE_PER_STORE, 3, 1),
 )
+LOGGING = Suite(PEERS, BENCHES, TARGETS, "latest")
 
 
-def main() -> None:
+def main(suite: Suite) -> None:
     """Measure what the command line asks for; print and write the results."""
-    arguments = _arguments()
+    arguments = _arguments(suite)
     begin = time.monotonic()
-    pythons = {name: environment(PEERS[name]) for name in arguments.peers}
+    pythons = {name: environment(suite.peers[name]) for name in arguments.peers}
     results: Results = {}
-    for bench in BENCHES:
-        if arguments.only in (None, bench.name):
-            measure(bench, pythons, arguments, results)
+    with tempfile.TemporaryDirectory(prefix="steplog-filled-") as arguments.filled:
+        for bench in suite.benches:
+            if arguments.only in (None, bench.name):
+                measure(bench, pythons, arguments, results)
     where = {**machine(), "commit": commit(), "minutes": round((time.monotonic() - begin) / 60, 1)}
-    where |= {PEERS[name].label: version(PEERS[name], python) for name, python in pythons.items()}
-    table = markdown(where, results)
+    where |= {
+        suite.peers[name].label: version(suite.peers[name], pythons[name]) for name in pythons
+    }
+    table = markdown(where, results, suite)
     print(table)
     folder = HERE / "results"
     folder.mkdir(exist_ok=True)
-    (folder / "latest.md").write_text(table)
-    (folder / "latest.json").write_text(json.dumps({"where": where, "results": results}, indent=1))
+    kept = json.dumps({"where": where, "results": results}, indent=1)
+    (folder / f"{suite.title}.md").write_text(table)
+    (folder / f"{suite.title}.json").write_text(kept)
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", type=_peers, default=list(PEERS), help="names, with commas")
-    parser.add_argument("--only", choices=[bench.name for bench in BENCHES])
+def _arguments(suite: Suite) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
+    parser.add_argument(
+        "--peers",
+        type=lambda text: _peers(text, suite),
+        default=list(suite.peers),
+        help=f"names, with commas, of {', '.join(suite.peers)}",
+    )
+    parser.add_argument("--only", choices=[bench.name for bench in suite.benches])
     parser.add_argument("--quick", action="store_true", help="fewer points and rounds")
     parser.add_argument("--huge", action="store_true", help="100 million points; takes minutes")
     return parser.parse_args()
 
 
-def _peers(text: str) -> list[str]:
+def _peers(text: str, suite: Suite) -> list[str]:
     names = text.split(",")
-    if unknown := set(names) - set(PEERS):
-        raise argparse.ArgumentTypeError(f"{sorted(unknown)} are not among {list(PEERS)}")
+    if unknown := set(names) - set(suite.peers):
+        raise argparse.ArgumentTypeError(f"{sorted(unknown)} are not among {list(suite.peers)}")
     return names
 
 
-def environment(peer: Peer) -> Path:
+def environment(peer: Peer | Server) -> Path:
     """Make the virtual environment of a peer where there is none; return its Python."""
-    folder = HERE / ".venvs" / _distribution(peer)
-    python, stamp = folder / "bin" / "python", folder / "requirement.txt"
-    if not stamp.exists() or stamp.read_text() != peer.requirement:
+    folder = HERE / ".venvs" / re.sub(r"\W+", "-", peer.requirement).strip("-")
+    python, stamp = folder / "bin" / "python", folder / "made"
+    what = peer.requirement.split()
+    own = what[0].startswith(STEPLOG)  # as it is now, and compiled as an installation is
+    if own:
+        what[0] = what[0].replace(STEPLOG, str(HERE.parent))
+    if own or not stamp.exists():
         print(f"installing {peer.label} …", file=sys.stderr, flush=True)
-        venv.create(folder, with_pip=True, clear=True)
-        what = HERE.parent if peer == PEERS[STEPLOG] else peer.requirement
-        _install(python, what)
-        stamp.write_text(peer.requirement)
-    if peer == PEERS[STEPLOG]:  # as it is now, and compiled as an installation is
-        _install(python, "--force-reinstall", "--no-deps", HERE.parent)
+        if not stamp.exists():
+            venv.create(folder, with_pip=True, clear=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *what], check=True)
+        stamp.touch()
     return python
 
 
-def _install(python: Path, *what: str | Path) -> None:
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *what], check=True)
-
-
-def _distribution(peer: Peer) -> str:
-    return re.split(r"[=<>]", peer.requirement)[0]
-
-
-def version(peer: Peer, python: Path) -> str:
+def version(peer: Peer | Server, python: Path) -> str:
     """Return the version of a peer in its environment."""
-    program = f"from importlib.metadata import version; print(version({_distribution(peer)!r}))"
+    name = re.split(r"\W", peer.requirement)[0]
+    program = f"from importlib.metadata import version; print(version({name!r}))"
     return subprocess.check_output([python, "-c", program], text=True).strip()
 
 
@@ -135,6 +159,7 @@ def _once(bench: Bench, name: str, python: Path, arguments: argparse.Namespace) 
     """Run one bench file for one peer in a fresh process; one that fails measures nothing."""
     flags = [flag for flag in ("quick", "huge") if getattr(arguments, flag)]
     command = [str(python), str(HERE / f"{bench.name}.py"), name, *(f"--{flag}" for flag in flags)]
+    command += ["--filled", arguments.filled]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
     if done.returncode:
         print(f"{bench.name} {name} failed:\n{done.stderr[-2000:]}", file=sys.stderr)
@@ -166,11 +191,11 @@ def commit() -> str:
     return described.stdout.strip() or "none"
 
 
-def markdown(where: dict[str, object], results: Results) -> str:
+def markdown(where: dict[str, object], results: Results, suite: Suite) -> str:
     """Lay out the results: where, what was promised, and everything that was measured."""
     lines = ["# Benchmark results", "", *(f"* {name}: {value}" for name, value in where.items())]
     lines += ["", "## Targets", "", "| what | measured | bound | |", "|---|---:|---:|---|"]
-    for target in TARGETS:
+    for target in suite.targets:
         value, verdict = target.verdict(results)
         bound = f"{target.sign} {number(target.bound)} {target.unit}"
         lines.append(f"| {target.name} | {number(value)} | {bound} | {verdict} |")
@@ -182,15 +207,16 @@ def markdown(where: dict[str, object], results: Results) -> str:
         "|---|---|---:|---:|---:|",
     ]
     for what, by_peer in results.items():
-        lines += [_row(what, name, values, by_peer) for name, values in by_peer.items()]
+        for name in by_peer:
+            lines.append(f"| {what} | {suite.peers[name].label} | {_figures(name, by_peer)} |")
     return "\n".join(lines) + "\n"
 
 
-def _row(what: str, name: str, values: list[float], by_peer: dict[str, list[float]]) -> str:
+def _figures(name: str, by_peer: dict[str, list[float]]) -> str:
+    values, own = by_peer[name], median(by_peer.get(STEPLOG, [0]))
     middle, spread = median(values), f"{number(min(values))} … {number(max(values))}"
-    own = median(by_peer.get(STEPLOG, [0]))
     times = number(middle / own) if own and name != STEPLOG else ""
-    return f"| {what} | {PEERS[name].label} | {number(middle)} | {spread} | {times} |"
+    return f"{number(middle)} | {spread} | {times}"
 
 
 def number(value: float | None) -> str:
@@ -201,4 +227,4 @@ def number(value: float | None) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(LOGGING)

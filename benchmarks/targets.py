@@ -49,6 +49,11 @@ def over(measure: str, peer: str) -> Callable[[Results], float]:
     return lambda results: median(results[measure][peer]) / median(results[measure][STEPLOG])
 
 
+def times(measure: str, peer: str) -> Callable[[Results], float]:
+    """Return what takes steplog's median as a multiple of a peer's: of a measure of speed."""
+    return lambda results: median(results[measure][STEPLOG]) / median(results[measure][peer])
+
+
 def over_least(measure: str) -> Callable[[Results], float]:
     """Return what takes the least median of all peers as a multiple of steplog's."""
 
@@ -98,4 +103,31 @@ TARGETS = (
     Target("import", "≤", 60, "ms", ours("import, ms")),
     Target("first run, empty directory", "≤", 250, "ms", ours("first run, empty directory, ms")),
     Target("last call to process gone", "≤", 300, "ms", ours("last call to process gone, ms")),
+)
+
+MLFLOW, FASTTRACKML = "mlflow", "fasttrackml"
+ONE, EIGHT = "log-metric with 1 connection, requests/s", "log-metric with 8 connections, requests/s"
+BATCHES = "log-batch of 1,000 metrics, points/s"
+LONG = "history of 1 M points over HTTP, ms"
+SEARCH = "search, best 100 of 100,000 runs over HTTP, ms"
+SEARCH_1000 = "search, best 1,000 of 100,000 runs over HTTP, ms"
+PLUGIN = "mlflow.log_metric p50, µs"
+
+SERVER_TARGETS = (
+    Target("log-metric, 1 connection / FastTrackML", "≥", 5, "×", times(ONE, FASTTRACKML)),
+    Target("log-metric, 1 connection / MLflow", "≥", 30, "×", times(ONE, MLFLOW)),
+    Target("log-metric, 8 connections / FastTrackML", "≥", 5, "×", times(EIGHT, FASTTRACKML)),
+    Target("log-metric, 8 connections / MLflow", "≥", 30, "×", times(EIGHT, MLFLOW)),
+    Target("log-batch of 1,000 / FastTrackML", "≥", 10, "×", times(BATCHES, FASTTRACKML)),
+    Target("history of 1 M points, MLflow / steplog", "≥", 20, "×", over(LONG, MLFLOW)),
+    Target("search, best 100 of 100,000 runs", "≤", 50, "ms", ours(SEARCH)),
+    Target("search, best 100, MLflow / steplog", "≥", 20, "×", over(SEARCH, MLFLOW)),
+    Target("search, best 1,000 of 100,000 runs", "≤", 50, "ms", ours(SEARCH_1000)),
+    Target("search, best 1,000, MLflow / steplog", "≥", 20, "×", over(SEARCH_1000, MLFLOW)),
+    Target("log-metric flat over 10 k … 10 M points", "≤", 20, "%", ours("log-metric: growth, %")),
+    Target("latest value flat over 10 k … 10 M points", "≤", 20, "%", ours("runs/get: growth, %")),
+    Target("mlflow.log_metric, SQLite / plugin", "≥", 15, "×", over(PLUGIN, MLFLOW)),
+    Target("memory, 10 readers and 8 writers", "≤", 300, "MB", ours("memory of the server, MB")),
+    Target("points lost when it is killed", "≤", 0, "points", ours("load: points lost")),
+    Target("points doubled when it is killed", "≤", 0, "points", ours("load: points doubled")),
 )
