@@ -79,8 +79,9 @@ class BaseClient:
         root = self._artifact_root
         return f"{root.rstrip('/')}/{experiment_id}" if root else ""
 
-    def _artifacts(self, experiment_id: str, recorded: str = "") -> str:
-        return recorded or f"{self._backend.directory}/artifacts/{experiment_id}"
+    def _artifacts(self) -> str:
+        """Return where experiments keep artifacts for which no place is recorded."""
+        return f"{self._backend.directory}/artifacts"
 
     # From records to values ---------------------------------------------------------------------
 
@@ -89,7 +90,7 @@ class BaseClient:
         return Experiment(
             experiment_id=row.experiment_id,
             name=row.name,
-            artifact_location=self._artifacts(row.experiment_id, row.artifact_location),
+            artifact_location=row.artifact_location or f"{self._artifacts()}/{row.experiment_id}",
             lifecycle_stage=row.lifecycle_stage,
             tags=record.tags,
             creation_time=row.creation_time,
@@ -117,7 +118,7 @@ class BaseClient:
             end_time=row.end_time,
             lifecycle_stage=row.lifecycle_stage,
             artifact_uri=row.artifact_uri
-            or f"{self._artifacts(row.experiment_id)}/{row.run_id}/artifacts",
+            or f"{self._artifacts()}/{row.experiment_id}/{row.run_id}/artifacts",
             run_name=row.name,
         )
         params = [Param(*param) for param in record.params.items()]
@@ -127,7 +128,7 @@ class BaseClient:
 
     def _model(self, record: ModelRecord, metrics: Sequence[Metric] | None = None) -> LoggedModel:
         row = record.row
-        below = self._artifacts(row.experiment_id)
+        below = f"{self._artifacts()}/{row.experiment_id}"
         return LoggedModel(
             experiment_id=row.experiment_id,
             model_id=row.model_id,

@@ -204,10 +204,11 @@ class Client(ExperimentClient, MetricClient, ModelClient):
             "runs",
             parse_runs_filter(filter_string),
             parse_runs_order(order_by),
-            tuple(map(rules.check_experiment_id, experiment_ids)),
+            rules.check_experiment_ids(experiment_ids),
             tuple(LifecycleStage.view_type_to_stages(run_view_type)),
             offset=wanted.offset,
             limit=wanted.limit,
+            artifacts=self._artifacts(),
         )
         store = self.store
         ids = wanted.of(store.search(query))

@@ -16,7 +16,7 @@ from steplog.base_client import (
     texts,
 )
 from steplog.entities import LifecycleStage, LoggedModel, LoggedModelStatus, Metric, PagedList
-from steplog.exceptions import invalid
+from steplog.exceptions import MlflowException, invalid
 from steplog.fold import ModelRow
 from steplog.lookup import the_model
 from steplog.operations import (
@@ -91,6 +91,7 @@ class ModelClient(BaseClient):
             ValueError: `status` is none of MLflow's.
 
         """
+        rules.check_model_id(model_id)
         final = LoggedModelStatus(status).value
         self._lookup.expect_model(model_id)
         self._submit(UpdateModel(model_id, now_ms(), status=final))
@@ -103,6 +104,7 @@ class ModelClient(BaseClient):
             MlflowException: RESOURCE_DOES_NOT_EXIST, also where it is deleted.
 
         """
+        rules.check_model_id(model_id)
         rules.check_model_id(model_id)
         store = self.store
         record = the_model(model_id, store.models([model_id]), allow_deleted)
@@ -135,6 +137,7 @@ class ModelClient(BaseClient):
             MlflowException: RESOURCE_DOES_NOT_EXIST.
 
         """
+        rules.check_model_id(model_id)
         self._lookup.expect_model(model_id)
         self._submit(UpdateModel(model_id, now_ms(), lifecycle_stage=LifecycleStage.DELETED))
 
@@ -142,10 +145,13 @@ class ModelClient(BaseClient):
         """Set tags of a logged model; values are turned into text.
 
         Raises:
-            MlflowException: RESOURCE_DOES_NOT_EXIST.
+            MlflowException: INVALID_PARAMETER_VALUE, also where the model does not exist.
 
         """
-        self._lookup.expect_model(model_id)
+        self._expect_model(
+            model_id,
+            "set tags on a Registered Model Version, use `set_model_version_tag` instead.",
+        )
         self._submit(SetModelTags(model_id, texts(tags)))
 
     def delete_logged_model_tag(self, model_id: str, key: str) -> None:
@@ -155,6 +161,7 @@ class ModelClient(BaseClient):
             MlflowException: RESOURCE_DOES_NOT_EXIST, also where it has no such tag.
 
         """
+        rules.check_model_id(model_id)
         self._lookup.expect_model(model_id)
         self._submit(DeleteModelTag(model_id, key))
 
@@ -162,11 +169,13 @@ class ModelClient(BaseClient):
         """Log params of a logged model, all or none; each can be set once.
 
         Raises:
-            MlflowException: RESOURCE_DOES_NOT_EXIST; INVALID_PARAMETER_VALUE where one has another
-                value already.
+            MlflowException: INVALID_PARAMETER_VALUE where the model does not exist, or a param has
+                another value already.
 
         """
-        self._lookup.expect_model(model_id)
+        self._expect_model(
+            model_id, "log parameters to a Registered Model Version, this is not supported."
+        )
         self._submit(LogModelParams(model_id, texts(params)))
 
     def search_logged_models(
@@ -215,6 +224,18 @@ class ModelClient(BaseClient):
         found = wanted.of(store.search(query))
         records = in_order(found, store.models(found), lambda record: record.row.model_id)
         return PagedList(self._models(store, records), found.token)
+
+    def _expect_model(self, model_id: str, attempt: str) -> None:
+        """Make sure that a model exists; the error is that of MLflow's client."""
+        rules.check_model_id(model_id)
+        try:
+            self._lookup.model(model_id)
+        except MlflowException as error:
+            raise invalid(
+                f"Failed to get logged model with ID {model_id}. You may not have access to the "
+                "logged model, or the logged model may have been deleted. If you are attempting to "
+                f"{attempt}"
+            ) from error
 
     def _models(self, store: Store, records: Sequence[ModelRecord]) -> list[LoggedModel]:
         metrics: Mapping[str, list[Metric]] = {record.row.model_id: [] for record in records}

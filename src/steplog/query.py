@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, Literal, NamedTuple, Protocol
 
 Value = str | int | float
+What = Literal["runs", "experiments", "models"]
 
 PARTS = {
     "last": "last_value",
@@ -45,7 +46,7 @@ class Condition(NamedTuple):
 
     Attributes:
         comparator: ``= != < <= > >= LIKE ILIKE IN``, ``NOT IN``, ``IS NULL``, ``IS NOT NULL``.
-        value: a tuple for IN and NOT IN, None for IS NULL and IS NOT NULL.
+        value: a tuple for IN and NOT IN, None for IS NULL and IS NOT NULL, a float for metrics.
 
     """
 
@@ -74,10 +75,12 @@ class Query(NamedTuple):
             them, and conditions on metrics speak of such metrics only.
         offset: how many results to leave out, from the first.
         limit: how many results at most; None for all.
+        artifacts: where runs keep artifacts that have no place of their own: below
+            ``<artifacts>/<experiment id>/<run id>/artifacts``.
 
     """
 
-    what: Literal["runs", "experiments", "models"]
+    what: What
     conditions: tuple[Condition, ...] = ()
     order: tuple[Order, ...] = ()
     experiment_ids: tuple[str, ...] | None = None
@@ -85,6 +88,7 @@ class Query(NamedTuple):
     datasets: tuple[tuple[str, str | None], ...] = ()
     offset: int = 0
     limit: int | None = None
+    artifacts: str = ""
 
 
 TIE_BREAKS: dict[str, tuple[Order, ...]] = {

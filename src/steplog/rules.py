@@ -302,6 +302,17 @@ def check_model_id(model_id: object) -> None:
         raise invalid(f"`model_id` must be a non-empty string, but got {model_id!r}")
 
 
+def check_model_id(model_id: str) -> None:
+    """Raise where no model is named.
+
+    Raises:
+        MlflowException: INVALID_PARAMETER_VALUE with MLflow's text.
+
+    """
+    if not model_id:
+        raise invalid(f"`model_id` must be a non-empty string, but got {model_id!r}")
+
+
 def no_model(model_id: str) -> MlflowException:
     """Return the error for a logged model that does not exist, to be raised."""
     return missing(f"Logged model with ID '{model_id}' not found.")
@@ -341,6 +352,17 @@ def check_experiment_id(experiment_id: object) -> str:
         raise invalid(
             f"Invalid experiment ID '{experiment_id}'. Experiment ID must be a valid integer."
         ) from None
+
+
+def check_experiment_ids(experiment_ids: object) -> tuple[str, ...]:
+    """Return the ids of the experiments that are searched; a text or a number is one id.
+
+    Raises:
+        MlflowException: INVALID_PARAMETER_VALUE with MLflow's text.
+
+    """
+    several = experiment_ids if isinstance(experiment_ids, (list, tuple)) else [experiment_ids]
+    return tuple(map(check_experiment_id, several))
 
 
 def check_experiment_name(name: object) -> str:

@@ -325,7 +325,10 @@ class MemoryStore:
     def _runs_subjects(self, query: Query) -> Iterator[_Subject]:
         for record in self.runs():
             if _wanted(query, record.row):
-                yield _RunSubject(record, self._metric_of(record.row.run_id))
+                row = record.row
+                place = f"{query.artifacts}/{row.experiment_id}/{row.run_id}/artifacts"
+                record = record._replace(row=row._replace(artifact_uri=row.artifact_uri or place))
+                yield _RunSubject(record, self._metric_of(row.run_id))
 
     def _experiments_subjects(self, query: Query) -> Iterator[_Subject]:
         for record in self.experiments():

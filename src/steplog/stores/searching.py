@@ -16,6 +16,7 @@ import json
 import math
 import struct
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from itertools import count
 from typing import Any
 
@@ -160,7 +161,13 @@ class _Statement:
         return sa.exists().where(found, _compare(pairs.c.value, condition))
 
     def _attribute(self, field: Field) -> sa.ColumnElement[Any]:
-        return self._table.c[_OTHER_NAMES.get(field.key, field.key)]
+        column: sa.ColumnElement[Any] = self._table.c[_OTHER_NAMES.get(field.key, field.key)]
+        if field.key == "artifact_uri":
+            parts = (self._query.artifacts, _runs.c.experiment_id, _runs.c.run_id, "artifacts")
+            first, *rest = (sa.literal(part) if isinstance(part, str) else part for part in parts)
+            place = reduce(lambda path, part: path.concat("/").concat(part), rest, first)
+            return sa.case((column == "", place), else_=column)
+        return column
 
     def _used(self, condition: Condition) -> sa.ColumnElement[bool]:
         uses, datasets = _uses.alias(self._name()), _datasets.alias(self._name())
@@ -214,7 +221,7 @@ class _Statement:
 
     def _with_a_point(self, series: sa.FromClause, condition: Condition) -> list[str]:
         """Return the models with a point of exactly this value, for which points must be read."""
-        wanted = _float(condition.value)
+        wanted = _number(condition.value)
         low, high = condition._replace(comparator="<="), condition._replace(comparator=">=")
         statement = sa.select(series.c.model_id, series.c.series_id).where(
             self._on_datasets(series),
@@ -366,17 +373,14 @@ def _within(column: sa.ColumnElement[Any], condition: Condition) -> sa.ColumnEle
     return column.between(*ranges[condition.comparator])
 
 
-def _float(value: object) -> float:
-    assert isinstance(value, (int, float)), "the parser takes nothing else for a metric"
-    try:
-        return float(value)
-    except OverflowError:
-        return math.copysign(math.inf, value)
+def _number(value: object) -> float:
+    assert isinstance(value, float), "parsers make floats of what a metric is compared with"
+    return value
 
 
 def _bounds(value: object) -> tuple[int, int]:
     """Return the least and the greatest bits that equal a number."""
-    number = _float(value)
+    number = _number(value)
     return (_MINUS_ZERO, _ZERO) if number == 0 else (_bits(number), _bits(number))
 
 
