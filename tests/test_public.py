@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import inspect
 import json
 import os
@@ -17,18 +18,26 @@ import steplog
 from steplog import settings
 
 PACKAGE = Path(steplog.__file__).parent
+DOCS = Path(__file__).parent.parent / "docs" / "mlflow.md"
 
 # Arguments of MLflow that are left out, for what they need is no part of steplog.
 LEFT_OUT = {
     "set_experiment": {"trace_location"},
     "create_experiment": {"trace_location"},
     "MlflowClient.__init__": {"registry_uri", "workspace_store_uri"},
-    "entities.Run.__init__": {"run_inputs", "run_outputs"},
     "entities.Experiment.__init__": {
         "workspace",
         "trace_location",
         "effective_trace_archival_retention",
     },
+}
+
+# Optional arguments of ours that MLflow does not have; they stand behind those of MLflow.
+ADDED = {
+    "MlflowClient.__init__": ["artifact_root"],
+    "MlflowClient.create_run": ["user_id"],
+    "MlflowClient.get_metric_history": ["max_results", "page_token"],
+    "MlflowClient.get_logged_model": ["allow_deleted"],
 }
 
 HEAVY = {"numpy", "sqlite3", "click", "rich", "pcodec", "pandas", "asyncio", "http", "logging"}
@@ -49,6 +58,20 @@ for name in sys.argv[1:]:
         continue
     signatures[name] = {key: argument(value) for key, value in parameters.items()}
 print(json.dumps(signatures))
+"""
+
+
+# Prints every public name of the real MLflow that has to do with tracking.
+MLFLOW_NAMES = """
+import inspect, json, mlflow
+
+def belongs(value):
+    module = getattr(value, "__module__", None) or ""
+    return callable(value) and module.startswith(("mlflow.tracking", "mlflow.system_metrics"))
+
+names = [name for name, value in vars(mlflow).items() if belongs(value)]
+names += [f"MlflowClient.{name}" for name in vars(mlflow.MlflowClient)]
+print(json.dumps([name for name in names if not name.rpartition(".")[2].startswith("_")]))
 """
 
 
@@ -116,12 +139,27 @@ def test_signatures_are_mlflows() -> None:
     for name, expected in theirs.items():
         parameters = inspect.signature(ours[name]).parameters
         found = {key: [each.kind.name, repr(each.default)] for key, each in parameters.items()}
-        left_out = LEFT_OUT.get(name, set())
-        assert list(found) == [key for key in expected if key not in left_out], name
+        left_out, added = LEFT_OUT.get(name, set()), ADDED.get(name, [])
+        assert list(found) == [*(key for key in expected if key not in left_out), *added], name
+        assert all(parameters[key].default is not inspect.Parameter.empty for key in added), name
         for key, (kind, default) in found.items():
+            if key in added:
+                continue
             # What an entity may leave out is ours to say; what a function does, is not.
             assert kind == expected[key][0], (name, key)
             assert default == expected[key][1] or name.startswith("entities."), (name, key)
+
+
+@pytest.mark.slow
+def test_what_is_left_out_is_documented() -> None:
+    """docs/mlflow.md lists every function and method of MLflow's tracking that is not here."""
+    client = {f"MlflowClient.{name}" for name in dir(steplog.Client(os.devnull))}
+    missing = {*json.loads(python(MLFLOW_NAMES))} - {*steplog.__all__} - client
+    section = DOCS.read_text("utf-8").partition("## What is left out\n")[2].partition("\n## ")[0]
+    listed = re.findall(r"`([\w.*]+)`", "".join(re.findall(r"^\| (.*?) \|", section, re.MULTILINE)))
+    found = {pattern: set(fnmatch.filter(missing, pattern)) for pattern in listed}
+    assert [name for name in missing if not any(name in names for names in found.values())] == []
+    assert [pattern for pattern, names in found.items() if not names] == []
 
 
 def test_import_budget() -> None:
