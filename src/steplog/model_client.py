@@ -105,7 +105,6 @@ class ModelClient(BaseClient):
 
         """
         rules.check_model_id(model_id)
-        rules.check_model_id(model_id)
         store = self.store
         record = the_model(model_id, store.models([model_id]), allow_deleted)
         return self._models(store, [record])[0]

@@ -302,17 +302,6 @@ def check_model_id(model_id: object) -> None:
         raise invalid(f"`model_id` must be a non-empty string, but got {model_id!r}")
 
 
-def check_model_id(model_id: str) -> None:
-    """Raise where no model is named.
-
-    Raises:
-        MlflowException: INVALID_PARAMETER_VALUE with MLflow's text.
-
-    """
-    if not model_id:
-        raise invalid(f"`model_id` must be a non-empty string, but got {model_id!r}")
-
-
 def no_model(model_id: str) -> MlflowException:
     """Return the error for a logged model that does not exist, to be raised."""
     return missing(f"Logged model with ID '{model_id}' not found.")
