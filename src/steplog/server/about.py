@@ -5,11 +5,11 @@ What is not here: what it keeps (`steplog.server.endpoints`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Sequence
+from functools import cache
 from html import escape
 
-from steplog.server import answers
+from steplog.server import answers, openapi
 from steplog.server.endpoint import API_3, Answer, Endpoint, Request, Service
 
 _PAGE = """<!DOCTYPE html>
@@ -25,40 +25,51 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
-def endpoints(url: str, document: object) -> Iterable[Endpoint]:
-    """Return the endpoints of a server.
+def endpoints(url: str, others: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
+    """Return all endpoints of a server.
 
     Args:
         url: by which clients reach it.
-        document: what it answers, as an OpenAPI document.
+        others: those that are not about the server itself.
 
     """
-    openapi = answers.json_answer(document)
-    return (
+
+    @cache  # making it takes 20 ms that only who asks for it should wait for
+    def document(version: str) -> Answer:
+        return answers.json_answer(openapi.document(table, version))
+
+    def describe(service: Service, request: Request) -> Answer:
+        """Return this document."""
+        return document(service.version)
+
+    def page(service: Service, request: Request) -> Answer:
+        """Tell a person what this server is."""
+        text = _PAGE.format(url=escape(url), version=escape(service.version))
+        return Answer(text.encode(), "text/html; charset=utf-8")
+
+    table = (
         Endpoint("GET", "/health", _health, "open", ("",)),
         Endpoint("GET", "/version", _version, "open", ("",)),
-        Endpoint("GET", "/", partial(_page, url), "read", ("",)),
-        Endpoint("GET", "/openapi.json", lambda service, request: openapi, "read", ("",)),
+        Endpoint("GET", "/", page, "read", ("",)),
+        Endpoint("GET", "/openapi.json", describe, "read", ("",)),
         Endpoint("GET", "/mlflow/server-info", _server_info, "read", API_3),
+        *others,
     )
+    return table
 
 
 def _health(service: Service, request: Request) -> Answer:
+    """Tell that the server runs."""
     return answers.page("OK")
 
 
 def _version(service: Service, request: Request) -> Answer:
-    """Answer the version of MLflow, not ours: its client decides by it what it may send."""
+    """Return the version of MLflow, not ours: its client decides by it what it may send."""
     return answers.page(service.version)
 
 
-def _page(url: str, service: Service, request: Request) -> Answer:
-    text = _PAGE.format(url=escape(url), version=escape(service.version))
-    return Answer(text.encode(), "text/html; charset=utf-8")
-
-
 def _server_info(service: Service, request: Request) -> Answer:
-    """Answer what MLflow's client asks before it uses what not every server has. We have none."""
+    """Return what MLflow's client asks before it uses what not every server has: we have none."""
     return answers.json_answer(
         {
             "store_type": None,

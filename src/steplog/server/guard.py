@@ -14,6 +14,7 @@ What is not here: how much may be sent and how slowly (`steplog.server.connectio
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, get_args
 
@@ -21,6 +22,8 @@ from steplog.exceptions import MlflowException, invalid
 from steplog.server import answers
 from steplog.server.endpoint import Answer, Caller, Endpoint, Role
 from steplog.server.tokens import Tokens
+
+_HOST = re.compile(r"(?:\[(?P<literal>[^\]]+)\]|(?P<name>[^:]+))(?::\d*)?")
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _RANK = {role: rank for rank, role in enumerate(get_args(Role))}
@@ -163,11 +166,8 @@ def _name(host: str) -> str:
         ('localhost', '::1', '::1')
 
     """
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    name, colon, port = host.rpartition(":")
-    if colon and port.isdigit() and ":" not in name:
-        host = name
+    if found := _HOST.fullmatch(host):
+        host = found["literal"] or found["name"]
     return host.lower().rstrip(".")
 
 

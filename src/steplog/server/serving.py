@@ -22,7 +22,7 @@ from steplog.backend import Backend, backend
 from steplog.client import Client
 from steplog.exceptions import StoreError, invalid
 from steplog.lookup import lookup
-from steplog.server import about, logs, openapi, tokens
+from steplog.server import about, logs, tokens
 from steplog.server.app import App
 from steplog.server.connection import Limits, Traffic
 from steplog.server.endpoint import Service
@@ -201,10 +201,7 @@ def _traffic(options: Options, chosen: Backend, listening: socket.socket) -> Tra
         options.allowed_origins,
     )
     service = Service(Client(options.store), options.artifact_root, MLFLOW_VERSION)
-    endpoints = (
-        *about.endpoints(url(options, listening), openapi.document(ENDPOINTS, MLFLOW_VERSION)),
-        *ENDPOINTS,
-    )
+    endpoints = about.endpoints(url(options, listening), ENDPOINTS)
     app = App(service, chosen.recorder.writer, guard, endpoints, options.max_body_bytes)
     return Traffic(app, Limits(options.request_seconds, _most_connections()))
 

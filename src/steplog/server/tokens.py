@@ -6,7 +6,8 @@ guesses 256 bits.
 
 A token reads ``steplog_<id>_<secret>``. The id names it in lists and is no secret; the secret is
 compared in constant time. Whoever holds the file open sees one whole list: it is replaced, not
-written to, and a server looks for another one twice a second.
+written to, and a server looks for another one twice a second, and whenever it meets a token that
+it does not know.
 
 What is not here: which request needs which role (`steplog.server.endpoint`), and who asks
 (`steplog.server.guard`).
@@ -154,11 +155,16 @@ class Tokens:
             return self._everybody
         # Only headers that were good once are remembered, so a guess learns nothing from how long
         # this takes.
-        caller = self._known.get(authorization)
-        if caller is None and (token := self._good(presented(authorization))):
-            caller = Caller(token.token_id, token.role, token.experiment_id)
-            self._known[authorization] = caller
-        return caller
+        if authorization not in self._known:
+            text = presented(authorization)
+            token = self._good(text)
+            if token is None:  # it may have been made a moment ago
+                self._look()
+                token = self._good(text)
+            if token is None:
+                return None
+            self._known[authorization] = Caller(token.token_id, token.role, token.experiment_id)
+        return self._known[authorization]
 
     def _good(self, text: str) -> Token | None:
         """Return the token that a text is; None where it is none."""
