@@ -91,6 +91,7 @@ RUNS = (
     _write("POST", "runs/delete-tag", runs.delete_tag, m.DeleteTag),
     _write("POST", "runs/log-inputs", runs.log_inputs, m.LogInputs),
     _write("POST", "runs/outputs", runs.log_outputs, m.LogOutputs),
+    _write("POST", "runs/log-model", runs.log_model, m.LogModel),
 )
 
 METRICS = (

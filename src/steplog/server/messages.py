@@ -403,6 +403,13 @@ class LogOutputs(Message):
     models: list[ModelOutput]
 
 
+class LogModel(Message):
+    """A model that a run has made, as MLflow 2 told of it: the text of a JSON object."""
+
+    run_id: Text
+    model_json: Text
+
+
 # Metrics ---------------------------------------------------------------------------------------
 
 

@@ -7,15 +7,20 @@ nothing when it comes again.
 
 from __future__ import annotations
 
+import json
+
 from steplog import rules
 from steplog.entities import LoggedModelInput, LoggedModelOutput
-from steplog.exceptions import MlflowException
+from steplog.exceptions import MlflowException, invalid
 from steplog.paging import LARGEST_PAGE
 from steplog.server import messages, scope, translation, wire
 from steplog.server.endpoint import Answer, Request, Service
 from steplog.server.wire import NOTHING, answer, decode, decode_get
 
 DEFAULT_PAGE = 1_000
+MODEL_HISTORY = "mlflow.log-model.history"
+MODEL_FIELDS = {"artifact_path", "flavors", "utc_time_created", "run_id"}
+"""What MLflow wants to know of a model that a run notes."""
 
 
 def create(service: Service, request: Request) -> Answer:
@@ -130,3 +135,33 @@ def log_outputs(service: Service, request: Request) -> Answer:
     outputs = [LoggedModelOutput(each.model_id, each.step) for each in asked.models]
     service.client.log_outputs(asked.run_id, outputs)
     return NOTHING
+
+
+def log_model(service: Service, request: Request) -> Answer:
+    """Note a model in a tag of its run, as MLflow 2 did; its Spark models still come this way."""
+    asked = decode(messages.LogModel, request.body)
+    scope.require_run(service, request, asked.run_id)
+    model = _json(asked.model_json)
+    if model is None:
+        raise invalid(f"Malformed model info. \n {asked.model_json} \n is not a valid JSON.")
+    absent = MODEL_FIELDS - set(model if isinstance(model, dict) else ())
+    if absent:
+        raise invalid(f"Model json is missing mandatory fields: {absent}")
+    noted = _json(service.client.get_run(asked.run_id).data.tags.get(MODEL_HISTORY, ""))
+    models = noted if isinstance(noted, list) else []
+    if model not in models:
+        models.append(model)
+        # A tag holds so many characters; the models noted first give way.
+        while len(text := json.dumps(models)) > rules.MAX_TAG_LENGTH and len(models) > 1:
+            models.pop(0)
+        service.client.set_tag(asked.run_id, MODEL_HISTORY, text, synchronous=True)
+    return NOTHING
+
+
+def _json(text: str) -> object:
+    """Return what a text says as JSON; None where it says nothing."""
+    try:
+        value: object = json.loads(text)
+        return value
+    except (ValueError, RecursionError):
+        return None
