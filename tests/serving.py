@@ -148,4 +148,9 @@ def serving(
 def ask(connection: socket.socket, data: bytes) -> bytes:
     """Send bytes; return all that comes back until the server ends the connection."""
     connection.sendall(data)
+    return read_all(connection)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Return all that comes until the server ends the connection."""
     return b"".join(iter(lambda: connection.recv(1 << 16), b""))

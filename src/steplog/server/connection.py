@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar, cast
@@ -41,6 +44,7 @@ _SECURITY = (
     "referrer-policy: no-referrer\r\n"
 )
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
+_AT_ONCE = struct.pack("ii", 1, 0)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _log = logging.getLogger("steplog.server")
@@ -198,7 +202,7 @@ class Connection(asyncio.Protocol):
     def give_up(self) -> None:
         """End what takes too long; who was just sending is told why."""
         if self._ending or not self._writable.is_set():
-            self._transport.abort()
+            self.abort()
         elif self._incoming.in_request:
             self._incoming.drop()
             seconds = self._traffic.limits.request_seconds
@@ -215,7 +219,10 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def abort(self) -> None:
-        """End now."""
+        """End now, and have the system throw away what the client has not read."""
+        connection = self._transport.get_extra_info("socket")
+        with suppress(OSError):  # it may be closed already
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         self._transport.abort()
 
     def _is_idle(self) -> bool:
@@ -248,7 +255,7 @@ class Connection(asyncio.Protocol):
                 await self._stream(work, answer, answer.body, began)
         except Exception as error:  # the head is sent: all that is left is to cut the answer short
             _log.error("An answer was cut short: %s", error, exc_info=error)
-            self._transport.abort()
+            self.abort()
         finally:
             self._answering = None
         self._take([])
