@@ -26,10 +26,7 @@ from steplog.lookup import lookup, run_inputs, run_outputs
 from steplog.operations import Operation, SeriesKey
 from steplog.pending import RunOperations, asynchronous, refused
 from steplog.recorder import Recorder
-from steplog.stores.base import ExperimentRecord, ModelRecord, RunRecord, Series, Store
-
-STEP, TIMESTAMP, VALUE = 6, 7, 8
-"""Where the last point of a series stands in its summary (`steplog.summary.SUMMARY`)."""
+from steplog.stores.base import ExperimentRecord, Last, ModelRecord, RunRecord, Store
 
 
 class BaseClient:
@@ -97,15 +94,15 @@ class BaseClient:
             last_update_time=row.last_update_time,
         )
 
-    def _runs(self, store: Store, records: Sequence[RunRecord]) -> list[Run]:
-        latest: dict[str, dict[str, Metric]] = {record.row.run_id: {} for record in records}
-        for series in store.series(list(latest)):
-            metrics, metric = latest[series.key.run_id], latest_of(series)
+    def _run_with_metrics(self, record: RunRecord) -> Run:
+        """Return a run with the latest value of each of its metrics."""
+        latest: dict[str, Last] = {}
+        for last in record.last:
             # One key may have several series: one for each model or dataset it was measured on.
-            known = metrics.get(metric.key)
-            if known is None or rank(known) < rank(metric):
-                metrics[metric.key] = metric
-        return [self._run(record, latest[record.row.run_id].values()) for record in records]
+            known = latest.get(last.key)
+            if known is None or _rank(known) < _rank(last):
+                latest[last.key] = last
+        return self._run(record, map(_metric, latest.values()))
 
     def _run(self, record: RunRecord, metrics: Iterable[Metric] = ()) -> Run:
         row = record.row
@@ -167,15 +164,14 @@ def model_artifacts(location: str, model_id: str) -> str:
     return f"{location}/models/{model_id}/artifacts"
 
 
-def rank(metric: Metric) -> tuple[int, int, float]:
+def _rank(last: Last) -> tuple[int, int, float]:
     """MLflow's order of points; NaN counts as 0 in it."""
-    return metric.step, metric.timestamp, 0.0 if metric.value != metric.value else metric.value
+    return last.step, last.timestamp, 0.0 if last.value != last.value else last.value
 
 
-def latest_of(series: Series) -> Metric:
-    """Return the last point of a series."""
-    known = series.summary.item()
-    return metric_of(series.key, known[STEP], known[TIMESTAMP], known[VALUE])
+def _metric(last: Last) -> Metric:
+    key, model_id, name, digest, step, timestamp, value = last
+    return Metric(key, value, timestamp, step, model_id or None, name or None, digest or None)
 
 
 def metric_of(

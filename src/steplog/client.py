@@ -136,7 +136,7 @@ class Client(ExperimentClient, MetricClient, ModelClient):
         """
         rules.check_run_id(run_id)
         store = self.store
-        return self._runs(store, [the_run(run_id, store.runs([run_id]))])[0]
+        return self._run_with_metrics(the_run(run_id, store.runs([run_id], last=True)))
 
     def look_up_run(self, run_id: str) -> Run:
         """Return a run without its metrics, for who is about to log to it.
@@ -212,8 +212,8 @@ class Client(ExperimentClient, MetricClient, ModelClient):
         )
         store = self.store
         ids = wanted.of(store.search(query))
-        records = in_order(ids, store.runs(ids), lambda record: record.row.run_id)
-        return PagedList(self._runs(store, records), ids.token)
+        records = in_order(ids, store.runs(ids, last=True), lambda record: record.row.run_id)
+        return PagedList(map(self._run_with_metrics, records), ids.token)
 
     def update_run(self, run_id: str, status: str | None = None, name: str | None = None) -> None:
         """Give a run another status or name; without either, do nothing.

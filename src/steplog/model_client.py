@@ -12,7 +12,6 @@ from steplog.base_client import (
     metric_of,
     model_artifacts,
     now_ms,
-    rank,
     texts,
 )
 from steplog.entities import LifecycleStage, LoggedModel, LoggedModelStatus, Metric, PagedList
@@ -241,7 +240,7 @@ class ModelClient(BaseClient):
         for series in store.series(None, model_ids=list(metrics)):
             metrics[series.key.model_id].extend(_points(store, series))
         for points in metrics.values():
-            points.sort(key=lambda metric: (metric.key, metric.timestamp, *rank(metric)))
+            points.sort(key=lambda point: (point.key, point.timestamp, point.step, point.value))
         return [self._model(record, metrics[record.row.model_id]) for record in records]
 
 

@@ -17,25 +17,35 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 
 from steplog.operations import (
     CreateExperiment,
+    CreateModel,
     CreateRun,
+    DeleteExperimentTag,
+    DeleteModelTag,
     DeleteTag,
+    LogInputs,
+    LogModelParams,
+    LogOutputs,
     LogParams,
     Operation,
     SeriesKey,
     SetExperimentTags,
+    SetModelTags,
     SetTags,
     UpdateExperiment,
+    UpdateModel,
     UpdateRun,
 )
 from steplog.points import POINT, Columns, empty_columns
+from steplog.query import Condition, Field, Order, Query, What
 from steplog.stores.base import (
+    DATASET_CONTEXT,
     START,
     Batch,
     Position,
@@ -116,6 +126,34 @@ def create_run(run_id: str = RUN, experiment_id: str = "0", start_time: int = 10
 def create_experiment(experiment_id: str = "7", name: str = "seven") -> CreateExperiment:
     """Return the operation that creates an experiment."""
     return CreateExperiment(experiment_id, name, "file:///seven", {"kind": "odd"}, 2000)
+
+
+DATASET: dict[str, Any] = {
+    "name": "digits",
+    "digest": "d1",
+    "source_type": "local",
+    "source": "digits.csv",
+    "schema": "[]",
+    "profile": None,
+}
+"""A dataset as `steplog.operations.LogInputs` describes it, without tags."""
+
+
+def create_model(model_id: str = "m-1", experiment_id: str = "0") -> CreateModel:
+    """Return the operation that creates a logged model."""
+    return CreateModel(
+        model_id, experiment_id, "tree", "file:///m", 2000, "sklearn", RUN, {"depth": "3"}, {}
+    )
+
+
+def metric(key: str, comparator: str, value: float) -> Condition:
+    """Return a condition on a metric."""
+    return Condition(Field("metric", key), comparator, value)
+
+
+def found(store: Store, *conditions: Condition, what: What = "runs") -> list[str]:
+    """Return the ids for which these conditions hold, sorted."""
+    return sorted(store.search(Query(what, conditions)))
 
 
 def the_series(store: Store, key: str = "*", run_id: str = RUN) -> Series:
@@ -437,8 +475,10 @@ class StoreSuite:
         for start, (run_id, experiment) in enumerate(zip(ids, "0707", strict=True)):
             feed.operate(create_run(run_id, experiment, start // 2))
 
-        def found(*arguments: Sequence[str] | None) -> list[str]:
-            return [run.row.run_id for run in store.runs(*arguments)]
+        def found(
+            run_ids: Sequence[str] | None = None, experiment_ids: Sequence[str] | None = None
+        ) -> list[str]:
+            return [run.row.run_id for run in store.runs(run_ids, experiment_ids)]
 
         assert found() == [ids[2], ids[3], ids[0], ids[1]]
         assert found(["ab"]) == ids[:2]
@@ -446,6 +486,122 @@ class StoreSuite:
         assert found(None, ["7"]) == [ids[3], ids[1]]
         assert found(["ab"], ["7", "9"]) == [ids[1]]
         assert found([]) == found(None, []) == []
+
+    def test_a_run_keeps_what_it_used_and_made(self, store: Store, feed: Feed) -> None:
+        """Datasets and models come back in the order of their use; what came first stays."""
+        train = {**DATASET, "tags": {DATASET_CONTEXT: "train"}}
+        other = {**DATASET, "digest": "d2", "schema": None, "tags": {}}
+        feed.operate(
+            create_run(),
+            create_run(OTHER_RUN),
+            LogInputs(RUN, [other, train], ["m-2", "m-1"]),
+            LogInputs(RUN, [{**train, "source": "elsewhere", "tags": {}}], ["m-1"]),
+            LogInputs(OTHER_RUN, [{**train, "source": "elsewhere"}], []),
+            LogOutputs(RUN, [["m-3", 7], ["m-3", 8]]),
+        )
+        [run] = store.runs([RUN])
+        assert [use.digest for use in run.datasets] == ["d2", "d1"]
+        assert run.datasets[1]._asdict() == train
+        assert [tuple(use) for use in run.models] == [
+            ("input", "m-2", 0), ("input", "m-1", 0), ("output", "m-3", 7),
+        ]  # fmt: skip
+        assert store.runs([OTHER_RUN])[0].datasets[0].source == DATASET["source"]
+        summaries = [("0", "digits", "d1", "train"), ("0", "digits", "d2", None)]
+        assert [tuple(each) for each in store.datasets(["0", "9"], 10)] == summaries
+        assert len(store.datasets(["0"], 1)) == 1
+
+    def test_logged_models_change(self, store: Store, feed: Feed) -> None:
+        """A model is created, finished, tagged, described and deleted; its params never change."""
+        assert feed.operate(
+            create_model(),
+            SetModelTags("m-1", {"kind": "even", "new": "1"}),
+            LogModelParams("m-1", {"depth": "3", "width": "5"}),
+            LogModelParams("m-1", {"depth": "4"}),
+            UpdateModel("m-1", 3000, status="READY"),
+            DeleteModelTag("m-1", "new"),
+            DeleteModelTag("m-1", "new"),
+            create_model(experiment_id="404"),
+        ) == [
+            (
+                "INVALID_PARAMETER_VALUE",
+                "Changing param values is not allowed. Param with key='depth' was already logged "
+                "with value='3' for model ID='m-1'. Attempted logging new value '4'.",
+            ),
+            ("RESOURCE_DOES_NOT_EXIST", "No tag with key 'new' found for model with ID 'm-1'."),
+        ]
+        [model] = store.models(["m-9", "m-1"])
+        assert (model.row.status, model.row.last_updated_timestamp) == ("READY", 3000)
+        assert (model.params, model.tags) == ({"depth": "3", "width": "5"}, {"kind": "even"})
+        feed.operate(UpdateModel("m-1", 4000, lifecycle_stage="deleted"))
+        assert store.models(["m-1"])[0].row.lifecycle_stage == "deleted"
+
+    def test_what_is_done_to_an_unknown_model_is_kept(self, store: Store, feed: Feed) -> None:
+        """A model that is updated before it is created has both when it has been."""
+        assert feed.operate(UpdateModel("m-1", 3000, status="READY")) == []
+        assert feed.operate(SetModelTags("m-1", {"kind": "odd"}), create_model()) == []
+        [model] = store.models(["m-1"])
+        assert (model.row.name, model.row.status, model.row.placeholder) == ("tree", "READY", False)
+        assert (model.params, model.tags) == ({"depth": "3"}, {"kind": "odd"})
+
+    def test_tags_of_experiments_are_removed(self, store: Store, feed: Feed) -> None:
+        """A tag of an experiment is removed once; an experiment that is deleted keeps its tags."""
+        assert feed.operate(create_experiment(), DeleteExperimentTag("7", "kind")) == []
+        assert feed.operate(DeleteExperimentTag("7", "kind")) == [
+            ("RESOURCE_DOES_NOT_EXIST", "No tag with name: kind in experiment with id 7")
+        ]
+        feed.operate(UpdateExperiment("7", 1, lifecycle_stage="deleted"))
+        [(code, _)] = feed.operate(DeleteExperimentTag("7", "kind"))
+        assert code == "INVALID_PARAMETER_VALUE"
+
+    # -- searching --------------------------------------------------------------------------------
+
+    def test_a_metric_is_what_all_its_series_say(self, store: Store, feed: Feed) -> None:
+        """Searching and the last points take the series of all models and datasets together."""
+        nan = float("nan")
+        feed.operate(create_run(), create_run(OTHER_RUN))
+        feed.log(SeriesKey(RUN, "loss"), (1, 10, 4.0), (5, 10, nan))
+        feed.log(SeriesKey(RUN, "loss", "m-1"), (3, 10, 1.0), (9, 10, 2.5))
+        feed.log(SeriesKey(OTHER_RUN, "loss"), (0, 0, 3.0))
+        said = {"last": 2.5, "first": 4.0, "min": 1.0, "max": 4.0, "mean": 2.5, "count": 4.0}
+        for part, value in {**said, "nan_count": 1.0}.items():
+            assert RUN in found(store, metric(f"loss.{part}", "=", value)), part
+        assert found(store, metric("loss", "=", 2.5)) == [RUN]
+        lasts = {each.model_id: each for each in store.runs([RUN], last=True)[0].last}
+        assert (lasts["m-1"].step, lasts["m-1"].value, lasts[""].step) == (9, 2.5, 5)
+        assert not store.runs([RUN])[0].last
+
+    def test_a_metric_may_be_named_like_a_part(self, store: Store, feed: Feed) -> None:
+        """``loss.min`` is the metric of that name where there is one, for every run."""
+        feed.operate(create_run(), create_run(OTHER_RUN))
+        feed.log(SeriesKey(RUN, "loss"), (0, 0, 1.0), (1, 0, 2.0))
+        assert found(store, metric("loss.min", "=", 1.0)) == [RUN]
+        feed.log(SeriesKey(OTHER_RUN, "loss.min"), (0, 0, 1.0))
+        assert found(store, metric("loss.min", "=", 1.0)) == [OTHER_RUN]
+
+    def test_numbers_then_nan_then_nothing(self, store: Store, feed: Feed) -> None:
+        """In both directions NaN stands behind all numbers, and what is missing behind NaN."""
+        values = {"a": 0.0, "b": -1.5, "c": float("inf"), "d": float("nan"), "f": float("-inf")}
+        ids = {letter: letter * 32 for letter in "abcdef"}
+        feed.operate(*(create_run(run_id) for run_id in ids.values()))
+        for letter, value in values.items():
+            feed.log(SeriesKey(ids[letter], "loss"), (0, 0, value))
+        for ascending, letters in ((True, "fbacde"), (False, "cabfde")):
+            order = (Order(Field("metric", "loss"), ascending),)
+            assert store.search(Query("runs", (), order)) == [ids[each] for each in letters]
+        page = Query("runs", (), (Order(Field("metric", "loss")),), offset=1, limit=2)
+        assert store.search(page) == [ids["b"], ids["a"]]
+        for comparator, letters in {"!=": "bcdf", "<": "bf", ">": "c", "=": "a"}.items():
+            assert found(store, metric("loss", comparator, -0.0)) == [ids[each] for each in letters]
+
+    def test_models_are_found_by_any_of_their_points(self, store: Store, feed: Feed) -> None:
+        """A condition on a model's metric holds for one point that satisfies it, of any run."""
+        feed.operate(create_run(), create_model(), create_model("m-2"))
+        feed.log(SeriesKey(RUN, "acc", "m-1", "digits", "d1"), (0, 0, 0.5), (1, 0, 0.75))
+        feed.log(SeriesKey(RUN, "acc", "m-2"), (0, 0, 0.75))
+        for comparator, value, ids in (("=", 0.5, ["m-1"]), (">=", 0.75, ["m-1", "m-2"])):
+            assert found(store, metric("acc", comparator, value), what="models") == ids
+        measured = Query("models", datasets=(("digits", None),))
+        assert store.search(measured) == ["m-1"]
 
     def test_a_run_keeps_what_it_was_given(self, store: Store, feed: Feed) -> None:
         """Params, tags, name, status and end of a run come back as they were set last."""

@@ -126,10 +126,23 @@ class ModelUse(NamedTuple):
     step: int
 
 
+class Last(NamedTuple):
+    """The last point of one series of a run; texts are empty where there is no model or dataset."""
+
+    key: str
+    model_id: str
+    dataset_name: str
+    dataset_digest: str
+    step: int
+    timestamp: int
+    value: float
+
+
 class RunRecord(NamedTuple):
     """A run's row with its params and tags, the writers that have logged to it, and what it used.
 
-    `datasets` and `models` stand in the order in which they became inputs and outputs.
+    `datasets` and `models` stand in the order in which they became inputs and outputs; `last` holds
+    the last point of each series, where that was asked for.
     """
 
     row: RunRow
@@ -138,6 +151,7 @@ class RunRecord(NamedTuple):
     writers: frozenset[str] = frozenset()
     datasets: Sequence[DatasetUse] = ()
     models: Sequence[ModelUse] = ()
+    last: Sequence[Last] = ()
 
 
 class ModelRecord(NamedTuple):
@@ -202,11 +216,20 @@ class Store(Protocol):
         ...
 
     def runs(
-        self, run_ids: Sequence[str] | None = None, experiment_ids: Sequence[str] | None = None
+        self,
+        run_ids: Sequence[str] | None = None,
+        experiment_ids: Sequence[str] | None = None,
+        last: bool = False,
     ) -> list[RunRecord]:
         """Runs with these ids (or ids that start so), or of these experiments, or all.
 
         Newest start first, then by id; deleted runs and runs of deleted experiments included.
+
+        Args:
+            run_ids: whole ids, or their beginnings.
+            experiment_ids: whole ids.
+            last: with the last point of each of their series.
+
         """
         ...
 

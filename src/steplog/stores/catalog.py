@@ -19,13 +19,14 @@ from steplog.stores.base import (
     DatasetSummary,
     DatasetUse,
     ExperimentRecord,
+    Last,
     ModelRecord,
     ModelUse,
     Refused,
     RunRecord,
     Series,
 )
-from steplog.stores.database import LISTED, summaries_of
+from steplog.stores.database import LISTED, floats_of, summaries_of
 from steplog.stores.rows import DATASET, columns, experiment_row, model_row, run_row
 from steplog.stores.schema import SUMMARY_COLUMNS
 
@@ -65,7 +66,11 @@ def read_experiments(
 
 
 def read_runs(
-    connection: Connection, run_ids: Sequence[str] | None, experiment_ids: Sequence[str] | None
+    connection: Connection,
+    run_ids: Sequence[str] | None,
+    experiment_ids: Sequence[str] | None,
+    *,
+    last: bool,
 ) -> list[RunRecord]:
     """Return runs with their params, tags and writers, newest start first, then by id."""
     where = _Where()
@@ -87,6 +92,7 @@ def read_runs(
     )
     datasets = _grouped(connection, _DATASETS_OF_RUNS, "run_no", run_nos)
     models = _grouped(connection, _MODELS_OF_RUNS, "run_no", run_nos)
+    points = _read_last(connection, run_nos) if last else defaultdict(list)
     return [
         RunRecord(
             run_row(row),
@@ -95,9 +101,23 @@ def read_runs(
             frozenset(writer_id for [writer_id] in writers[run_no]),
             [DatasetUse._make([*dataset, json.loads(tags)]) for *dataset, tags in datasets[run_no]],
             [ModelUse(*model) for model in models[run_no]],
+            points[run_no],
         )
         for run_no, *row in rows
     ]
+
+
+def _read_last(connection: Connection, run_nos: Sequence[int]) -> defaultdict[int, list[Last]]:
+    """Return the last points of the series of these runs, by run."""
+    rows = connection.execute(
+        "SELECT last_value, run_no, key, model_id, dataset_name, dataset_digest, last_step, "
+        f"last_timestamp FROM series WHERE run_no IN {LISTED}",
+        (json.dumps(run_nos),),
+    ).fetchall()
+    points: defaultdict[int, list[Last]] = defaultdict(list)
+    for value, (_, run_no, *rest) in zip(floats_of([row[0] for row in rows]), rows, strict=True):
+        points[run_no].append(Last._make((*rest, value)))
+    return points
 
 
 def read_models(connection: Connection, model_ids: Sequence[str]) -> list[ModelRecord]:

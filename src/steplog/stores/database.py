@@ -222,10 +222,20 @@ def summaries_of(rows: Iterable[Sequence[int]]) -> npt.NDArray[np.void]:
     return summaries
 
 
+def floats_of(bits: Sequence[int]) -> list[float]:
+    """Return the floats that the catalog keeps as these integers."""
+    floats: list[float] = _folded(np.array(bits, "<i8")).view("<f8").tolist()
+    return floats
+
+
 def _fold_floats(bits: npt.NDArray[np.int64]) -> None:
+    """Make the bits of floats sort like the floats, or back, in the rows of summaries."""
+    bits[:, _FLOATS] = _folded(bits[:, _FLOATS])
+
+
+def _folded(floats: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Make the bits of floats sort like the floats, or back: it is its own inverse."""
-    floats = bits[:, _FLOATS]
-    bits[:, _FLOATS] = np.where(floats < 0, floats ^ np.int64(0x7FFF_FFFF_FFFF_FFFF), floats)
+    return np.where(floats < 0, floats ^ np.int64(0x7FFF_FFFF_FFFF_FFFF), floats)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -48,6 +48,7 @@ from steplog.stores.base import (
     DatasetSummary,
     DatasetUse,
     ExperimentRecord,
+    Last,
     ModelRecord,
     ModelUse,
     Position,
@@ -184,7 +185,10 @@ class MemoryStore:
             ]
 
     def runs(
-        self, run_ids: Sequence[str] | None = None, experiment_ids: Sequence[str] | None = None
+        self,
+        run_ids: Sequence[str] | None = None,
+        experiment_ids: Sequence[str] | None = None,
+        last: bool = False,
     ) -> list[RunRecord]:
         """Runs with these ids (or ids that start so), or of these experiments, or all."""
         with self._lock:
@@ -203,6 +207,7 @@ class MemoryStore:
                     frozenset(self._writers[row.run_id]),
                     [*self._rows.run_datasets[row.run_id].values()],
                     [*self._rows.run_models[row.run_id].values()],
+                    [*self._last(row.run_id)] if last else (),
                 )
                 for row in rows
             ]
@@ -321,6 +326,11 @@ class MemoryStore:
         self._writers[key.run_id].add(batch.writer_id)
         points = Columns.of(batch.points[batch.points["series"] == number])
         self._series[key] = union([self._series.get(key, empty_columns()), points])
+
+    def _last(self, run_id: str) -> Iterator[Last]:
+        for key, columns in self._series.items():
+            if key.run_id == run_id:
+                yield Last._make((*key[1:5], *(column[-1].item() for column in columns)))
 
     def _runs_subjects(self, query: Query) -> Iterator[_Subject]:
         for record in self.runs():

@@ -190,20 +190,22 @@ class _Statement:
     def _values_of(self, field: Field) -> tuple[sa.FromClause, str]:
         """Return the runs that have a metric, each once, with what is asked of it."""
         key, part = field.key, "last"
-        if not self._exists("key = ?", key):
+        if not self._exists("series WHERE key = ?", key):
             key, part = split_part(key) or (key, part)
         series = _series.alias(self._name())
         value = series.c[PARTS[part]].label("value")
         alone = sa.select(series.c.run_no, value).where(series.c.key == key, series.c.alone == 1)
-        if not self._exists("key = ? AND alone = 0", key):
+        # SQLite would look through all series of the key, for that index holds all it asks for.
+        siblings = "series INDEXED BY series_with_siblings WHERE key = ? AND alone = 0"
+        if not self._exists(siblings, key):
             return alone.subquery(self._name()), part
         if part == "mean":
             # The type checker knows aggregates of one argument only.
             self._connection.create_aggregate("merged_mean", 2, _MergedMean)  # type: ignore[arg-type]
         return sa.union_all(alone, _merged(key, part)).subquery(self._name()), part
 
-    def _exists(self, condition: str, key: str) -> bool:
-        query = f"SELECT 1 FROM series WHERE {condition} LIMIT 1"
+    def _exists(self, source: str, key: str) -> bool:
+        query = f"SELECT 1 FROM {source} LIMIT 1"
         return self._connection.execute(query, (key,)).fetchone() is not None
 
     # -- metrics of logged models ---------------------------------------------------------------

@@ -104,11 +104,14 @@ class SQLiteStore:
             return catalog.read_experiments(connection, ids, name)
 
     def runs(
-        self, run_ids: Sequence[str] | None = None, experiment_ids: Sequence[str] | None = None
+        self,
+        run_ids: Sequence[str] | None = None,
+        experiment_ids: Sequence[str] | None = None,
+        last: bool = False,
     ) -> list[RunRecord]:
         """Runs with these ids (or ids that start so), or of these experiments, or all."""
         with self._database.reading() as connection:
-            return catalog.read_runs(connection, run_ids, experiment_ids)
+            return catalog.read_runs(connection, run_ids, experiment_ids, last=last)
 
     def models(self, model_ids: Sequence[str]) -> list[ModelRecord]:
         """Logged models with these ids, in this order, deleted ones included."""
