@@ -107,7 +107,17 @@ def _as_mlflow_does(store: Store) -> Store:
     return store
 
 
-# From steplog's entities to MLflow's ----------------------------------------------------------
+# From MLflow's entities to steplog's, and back ------------------------------------------------
+
+
+def _as_they_are(logged: object) -> Any:
+    """Say of MLflow's entities that they may pass: they have the attributes of steplog's."""
+    return logged
+
+
+def _dict(pairs: Iterable[Any] | None) -> dict[str, Any]:
+    """Return tags or params by key."""
+    return {pair.key: pair.value for pair in pairs or ()}
 
 
 def _fields(entity: ours.Entity) -> dict[str, Any]:
@@ -162,11 +172,6 @@ def _logged_model(model: ours.LoggedModel) -> entities.LoggedModel:
     status = entities.LoggedModelStatus(model.status.value)
     metrics = None if model.metrics is None else [_metric(metric) for metric in model.metrics]
     return entities.LoggedModel(**_fields(model) | {"status": status, "metrics": metrics})
-
-
-def _dict(pairs: Iterable[Any] | None) -> dict[str, Any]:
-    """Return tags or params, of MLflow's entities, by key."""
-    return {pair.key: pair.value for pair in pairs or ()}
 
 
 # Asynchronous logging -------------------------------------------------------------------------
@@ -374,11 +379,17 @@ class SteplogStore(AbstractStore):
         return RunOperations([_Answer(operations)])
 
     def _log_batch(
-        self, run_id: str, metrics: Any, params: Any, tags: Any, synchronous: bool
+        self,
+        run_id: str,
+        metrics: list[entities.Metric],
+        params: list[entities.Param],
+        tags: list[entities.RunTag],
+        synchronous: bool,
     ) -> pending.RunOperations | None:
-        # MLflow's metrics, params and tags have the attributes of steplog's, and pass as they are.
         _validate_batch_log_limits(metrics, params, tags)
-        return self._client.log_batch(run_id, metrics, params, tags, synchronous)
+        return self._client.log_batch(
+            run_id, _as_they_are(metrics), _as_they_are(params), _as_they_are(tags), synchronous
+        )
 
     def flush_async_logging(self) -> None:
         """Wait for the store, though nothing depends on it; warn of what it refused unheard."""
@@ -424,7 +435,7 @@ class SteplogStore(AbstractStore):
         """Return what a chart draws: at most `max_results` points a run, every extreme kept."""
         steps = None if start_step is None or end_step is None else (start_step, end_step)
         sample = self._client.sample_history(list(run_ids), metric_key, max_results, steps)
-        return [MetricWithRunId(_metric(metric), metric.run_id) for metric in sample]
+        return [MetricWithRunId(_metric(metric), str(metric.run_id)) for metric in sample]
 
     # Inputs, outputs and datasets ---------------------------------------------------------------
 
@@ -434,10 +445,10 @@ class SteplogStore(AbstractStore):
         datasets: list[entities.DatasetInput] | None = None,
         models: list[entities.LoggedModelInput] | None = None,
     ) -> None:
-        self._client.log_inputs(run_id, datasets, models)
+        self._client.log_inputs(run_id, _as_they_are(datasets), _as_they_are(models))
 
     def log_outputs(self, run_id: str, models: list[entities.LoggedModelOutput]) -> None:
-        self._client.log_outputs(run_id, models)
+        self._client.log_outputs(run_id, _as_they_are(models))
 
     def _search_datasets(self, experiment_ids: list[str]) -> list[DatasetSummary]:
         return [
