@@ -166,6 +166,21 @@ def test_model_and_dataset_stay_with_the_point(store: Path) -> None:
     ]
 
 
+def test_a_switch_that_means_nothing(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong MLFLOW_ENABLE_ASYNC_LOGGING is said by calls that log, which log nothing then."""
+    monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_LOGGING", "maybe")
+    with steplog.start_run() as run:
+        for log in (steplog.log_metric, steplog.log_param, steplog.set_tag):
+            with pytest.raises(MlflowException, match="MLFLOW_ENABLE_ASYNC_LOGGING must be"):
+                log("k", 1)
+        with pytest.raises(MlflowException, match="MLFLOW_ENABLE_ASYNC_LOGGING must be"):
+            steplog.log_metrics({"k": 1})
+        steplog.log_metric("said", 1, synchronous=True)
+    found = steplog.get_run(run.info.run_id)
+    assert (found.info.status, found.data.metrics) == ("FINISHED", {"said": 1.0})
+    assert (found.data.params, "k" in found.data.tags) == ({}, False)
+
+
 # Refusals -----------------------------------------------------------------------------------------
 
 

@@ -57,9 +57,10 @@ class MetricClient(BaseClient):
         step = 0 if step is None else step
         metric = Metric(key, value, timestamp, step, model_id, dataset_name, dataset_digest)
         point = _point(run_id, metric)
+        answer = LOGGED if asynchronous(synchronous) else None
         self._lookup.expect_run(run_id)
         self._record([point])
-        return LOGGED if asynchronous(synchronous) else None
+        return answer
 
     def metric(self, run_id: str, key: str) -> MetricLogger:
         """Return a logger of one metric, whose ``log(value, step)`` skips all look-ups.
@@ -126,14 +127,15 @@ class MetricClient(BaseClient):
         new_params = rules.check_params((param.key, param.value) for param in params)
         new_tags = rules.check_tags((tag.key, tag.value) for tag in tags)
         self._lookup.expect_run(run_id)
+        waits = not asynchronous(synchronous)
         # As in MLflow params come first, and where one is refused nothing of the rest is stored.
         answers = LOGGED
         if new_params:
-            answers += self._submit(LogParams(run_id, new_params), synchronous)
+            answers += self._submit(LogParams(run_id, new_params), waits)
         self._record(points)
         if new_tags:
-            answers += self._submit(SetTags(run_id, new_tags), synchronous)
-        return answers if asynchronous(synchronous) else None
+            answers += self._submit(SetTags(run_id, new_tags), waits)
+        return None if waits else answers
 
     def get_metric_history(
         self,

@@ -14,12 +14,13 @@ from __future__ import annotations
 import atexit
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from types import TracebackType
 
 from steplog import active_model, forks, links
 from steplog.client import Client
 from steplog.entities import Run
-from steplog.exceptions import warn
+from steplog.exceptions import MlflowException, warn
 from steplog.lookup import SeriesNumbers
 from steplog.pending import LOGGED, RunOperations, asynchronous, report_refusals
 from steplog.recorder import MetricLogger, Recorder
@@ -184,7 +185,9 @@ def refresh() -> None:
     with _lock:
         one_run = len({run.thread_id for run in _active}) < 2
         series = _series() if one_run and active_model.shared() else _PerThread()
-        answer = LOGGED if asynchronous(None) else None
+        # Where the setting means nothing, who logs is told, but no run fails to end for it.
+        with suppress(MlflowException):
+            answer = LOGGED if asynchronous(None) else None
 
 
 def _series() -> SeriesNumbers:
