@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import pytest
+from filter_texts import FILTERS, ORDERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException as TheirException
@@ -128,6 +129,8 @@ models: `attributes.creation_time` means what `creation_time` does. MLflow fails
 models: `lifecycle_stage` is no attribute. It is "active" of all models that are found.
 models: Double quotes enclose a value or a key. In MLflow they are a part of it, so that nothing is
     ever found, and for runs they do enclose it.
+models: `model_type NOT IN ()` holds of no model that has no type, as nothing else does. In SQL it
+    does hold.
 models: A status has a name, 'READY', and MLflow's number for it means the same. In MLflow it has
     the number only, so that nothing is ever READY.
 models: The message of an unknown comparator names the attribute, not MLflow's column, and that of
@@ -170,163 +173,16 @@ def agree(theirs: object, ours: object, text: object) -> bool:
     return False
 
 
-def mutate(text: str, changes: Iterable[tuple[int, str, int]]) -> str:
-    for place, inserted, deleted in changes:
-        at = place % (len(text) + 1)
-        text = text[:at] + inserted + text[at + deleted :]
-    return text
-
-
-ODD = [
-    *" \t\n'\"`().,;=<>!%_-+*/\\#$?:[]{}@~|&^0aé1eE",
-    *(
-        "--",
-        "/*",
-        "*/",
-        "AND",
-        "NOT",
-        "IN",
-        "IS",
-        "NULL",
-        "''",
-        "\x00",
-        "\u2028",
-        "\u017f",
-        "DESC",
-        "x",
-    ),
-]
-CHANGES = (
-    st.just(())
-    | st.just(())
-    | st.lists(
-        st.tuples(st.integers(0, 99), st.sampled_from(ODD) | st.just(""), st.integers(0, 2)),
-        max_size=3,
-    )
-)
-NUMERIC = ["=", "!=", "<", "<=", ">", ">="]
-TEXTUAL = ["=", "!=", "LIKE", "ILIKE"]
-NUMBERS = ["1", "-1", "0.5", "1e5", "-.5", "1.", "1e-3", "0", "1500000000000", "-0.0", "1E+2"]
-TEXTS = ["'x'", '"x"', "'%x_'", "''", "'it''s'", '"it\'s"', "'a;b'", "'é'", "'1'", "'a\\'b'"]
-LISTS = ["('a')", "('a','b')", "('a',)", "( \"a\" , 'b' )", "('1', ' 02')", "('a' 'b')", "('2')"]
-WORDS = [
-    *("metric", "metrics", "param", "params", "parameter", "tag", "tags", "attribute"),
-    *("attributes", "attr", "run", "dataset", "datasets", "Metrics", "foo", "`metrics`"),
-    *("'tags'"),
-]
-KEYS = [
-    *("a", "loss", "val/loss", "`val_loss`", "'q'", "a.b", "a-b", "1a", "`a`.b", "name"),
-    *("digest", "context", "run_id", "status", "start_time", "end_time", "created"),
-    *("`run_name`", "run_name", "experiment_id", "creation_time", "a@b", "``"),
-    *("last_update_time", "creation_timestamp", "model_id", "model_type", "key", "value"),
-    *("date", "order", "é", "timestamp", "select", "in", "null", "is", "desc", "count"),
-    *("loss.min", "m$x", "_x", "lifecycle_stage", "''", "5", '`a"b`'),
-]
-COMPARATORS = [
-    *(*NUMERIC, *TEXTUAL, "==", "<>", "like", "ilike", "IN", "NOT IN", "in", "not in", "Like"),
-    *("IS NULL", "IS NOT NULL", "is null", "IS", "NOT", "NOT LIKE", "BETWEEN", "~", "is not  null"),
-]
-VALUES = [
-    *(*NUMBERS, *TEXTS, *LISTS, "+1", "- 1", "0x10", "nan", "inf", "1_0", "`x`", "x", "'x\"", "()"),
-    *("(1)", "('a',1)", "(a)", "((('a')))", "'a' 'b'", "null", "1.5.2", "['a']", "('a\\n')", "*"),
-    *("a.b", "b'x'", "('a', b'x')", "$1", "?", "/* c */ 1", "1 -- c", "(", "('a'", "READY", ""),
-]
-GAPS = st.sampled_from([" ", " ", " ", " ", "", "  ", "\n", "\t"])
-ANDS = st.sampled_from([*[" AND "] * 8, " and ", "\nAND\t", " OR ", "; ", " ", ", ", " AND AND "])
-
-
-def filters_of(*accepted: tuple[Sequence[str], Sequence[str], Sequence[str]]) -> Any:
-    """Texts of filters: half of the conditions make sense, and half of the texts are left so.
-
-    Args:
-        accepted: identifiers, the comparators that go with them, and the values that do.
-
-    """
-    sensible = st.one_of([st.tuples(*map(st.sampled_from, each)) for each in accepted])
-    identifiers = st.sampled_from([each for group, _, _ in accepted for each in group])
-    wild = st.tuples(
-        st.builds("{}.{}".format, st.sampled_from(WORDS), st.sampled_from(KEYS)) | identifiers,
-        st.sampled_from(COMPARATORS),
-        st.sampled_from(VALUES),
-    )
-    conditions = st.builds(
-        lambda words, first, second: f"{words[0]}{first}{words[1]}{second}{words[2]}",
-        *(sensible | sensible | wild, GAPS, GAPS),
-    )
-    joined = st.builds(
-        lambda first, others: first + "".join(a + condition for a, condition in others),
-        *(conditions, st.lists(st.tuples(ANDS, conditions), max_size=2)),
-    )
-    return st.builds(mutate, joined, CHANGES)
-
-
-def orders_of(*accepted: str) -> Any:
-    """Lists of orders, most of them by fields that may be ordered by."""
-    identifiers = st.sampled_from(accepted)
-    wild = st.builds("{}.{}".format, st.sampled_from(WORDS), st.sampled_from(KEYS))
-    directions = ["", "ASC", "DESC", "asc", "Desc"] * 3 + ["FOO", "ASC DESC", "nulls last", ", a"]
-    orders = st.builds(
-        lambda identifier, gap, direction: identifier + (gap + direction if direction else ""),
-        *(identifiers | identifiers | identifiers | wild, GAPS, st.sampled_from(directions)),
-    )
-    return st.lists(st.builds(mutate, orders, CHANGES), min_size=1, max_size=2)
-
-
-RUN_METRICS = ["metrics.a", "metric.`val loss`", "metrics.a.b", '`metrics`."x y"', "metrics . a"]
-RUN_TEXTS = ["params.a", "param.`a b`", "parameters.a-b", "tags.`mlflow.x`", "tag.'q'"]
-RUN_ATTRIBUTES = ["status", "attr.run_name", "`run name`", "run.user_id", "attributes.artifact_uri"]
-RUN_TIMES = ["start_time", "attribute.end_time", "created", "`Created`"]
-EXPERIMENT_IDS = ["experiment_id", "attribute.`experiment_id`"]
-EXPERIMENT_TIMES = ["creation_time", "attribute.last_update_time"]
-MODEL_METRICS = ["metrics.a", "metrics.`val loss`", 'metrics."x y"', "metrics.a.b"]
-MODEL_TEXTS = ["params.a", "tags.`a b`", "name", "attributes.model_type", "`model_id`", "status"]
-MODEL_TIMES = [
-    *("creation_time", "creation_timestamp", "last_updated_timestamp", "creation_timestamp_ms"),
-    *("attributes.creation_time", "attributes.last_updated_timestamp_ms"),
-]
 LANGUAGES = {
-    "runs_filter": Language(
-        parse_runs_filter,
-        their_runs_filter,
-        filters_of(
-            (RUN_METRICS, NUMERIC, NUMBERS),
-            (RUN_TIMES, NUMERIC, NUMBERS),
-            ([*RUN_TEXTS, *RUN_ATTRIBUTES, "dataset.name"], [*TEXTUAL, "like"], TEXTS),
-            (["run_id", "datasets.context", "dataset.digest"], ["IN", "not in"], LISTS),
-            (RUN_TEXTS, ["IS NULL", "is not null"], [""]),
-        ),
+    "runs filter": Language(parse_runs_filter, their_runs_filter, FILTERS["runs"]),
+    "runs order": Language(parse_runs_order, their_runs_order, ORDERS["runs"]),
+    "experiments filter": Language(
+        parse_experiments_filter, their_experiments_filter, FILTERS["experiments"]
     ),
-    "runs_order": Language(
-        parse_runs_order,
-        their_runs_order,
-        orders_of(*RUN_METRICS, *RUN_TEXTS, *RUN_TIMES, "run_id", "dataset.name", "timestamp"),
+    "experiments order": Language(
+        parse_experiments_order, their_experiments_order, ORDERS["experiments"]
     ),
-    "experiments_filter": Language(
-        parse_experiments_filter,
-        their_experiments_filter,
-        filters_of(
-            (EXPERIMENT_IDS, ["IN", "NOT IN", "in"], LISTS),
-            (EXPERIMENT_IDS, ["=", "!="], ["'1'", "' 02 '", '"3"', "'x'", "5"]),
-            (EXPERIMENT_TIMES, NUMERIC, ["1", "-1", "1500000000000", "1.0"]),
-            (["name", "tags.a", "tag.`a b`", "attribute.name"], [*TEXTUAL, "like"], TEXTS),
-            (["tags.a", "tag.`a b`"], ["IS NULL", "is not null"], [""]),
-        ),
-    ),
-    "experiments_order": Language(
-        parse_experiments_order,
-        their_experiments_order,
-        orders_of("name", "attribute.`name`", *EXPERIMENT_IDS, *EXPERIMENT_TIMES, "timestamp"),
-    ),
-    "models_filter": Language(
-        parse_models_filter,
-        their_models_filter,
-        filters_of(
-            (MODEL_METRICS, NUMERIC, [*NUMBERS, "inf", "1_0"]),
-            (MODEL_TIMES, NUMERIC, NUMBERS),
-            (MODEL_TEXTS, [*TEXTUAL, "like"], [*TEXTS, "x", "0.1", "2"]),
-            (MODEL_TEXTS, ["IN", "not in"], [*LISTS, "(1, 2)", "()"]),
-        ),
-    ),
+    "models filter": Language(parse_models_filter, their_models_filter, FILTERS["models"]),
 }
 
 
@@ -336,7 +192,7 @@ def test_mlflow_reads_the_same(name: str) -> None:
     language = LANGUAGES[name]
     accepted = 0
 
-    @settings(max_examples=1000, derandomize=True, database=None, deadline=None)
+    @settings(max_examples=500, derandomize=True, database=None, deadline=None)
     @given(language.texts)
     def compare(text: object) -> None:
         nonlocal accepted
@@ -345,4 +201,4 @@ def test_mlflow_reads_the_same(name: str) -> None:
         accepted += isinstance(ours, list)
 
     compare()
-    assert accepted > 120  # or the texts are too wild to say anything
+    assert accepted > 60  # or the texts are too wild to say anything
