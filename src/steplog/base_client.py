@@ -57,8 +57,9 @@ class BaseClient:
 
     def _submit(self, operation: Operation, synchronous: bool | None = True) -> RunOperations:
         """Record an operation; where that is synchronous, raise what the store refuses."""
+        waits = not asynchronous(synchronous)
         answer = RunOperations(self.recorder, [self.recorder.operate(operation)])
-        if asynchronous(synchronous):
+        if not waits:
             answer.watch()
             return answer
         for refusal in answer.refusals():
