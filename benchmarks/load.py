@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from serving import Connection, Serving
+from serve import Connection, Serving
 
 SCRIPT = Path(__file__).with_name("load.lua")
 KEYS = 10

@@ -12,7 +12,7 @@ import harness
 import load
 import numpy as np
 import servers
-from serving import Connection, Serving, filled
+from serve import Connection, Serving, filled
 
 RUN_ID = "2" * 32
 TURNS = 5

@@ -9,7 +9,7 @@ from statistics import median
 import harness
 import servers
 import shapes
-from serving import Serving, filled
+from serve import Serving, filled
 
 RUN_ID, KEY = "1" * 32, "loss"
 SHAPE = "noisy-float32-loss"

@@ -19,7 +19,7 @@ from typing import Any
 
 import harness
 import servers
-from serving import API, Serving
+from serve import API, Serving
 
 CLIENTS = 64
 RUNS = 8

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import harness
 import numpy as np
 import servers
-from serving import API, Serving, filled
+from serve import API, Serving, filled
 
 RUN_ID, KEY = "3" * 32, "loss"
 READERS, WRITERS = 10, 8

@@ -8,7 +8,7 @@ from argparse import Namespace
 import harness
 import load
 import servers
-from serving import Serving
+from serve import Serving
 
 
 def measure(name: str, options: Namespace) -> harness.Measures:

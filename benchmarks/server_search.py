@@ -11,7 +11,7 @@ from statistics import median
 
 import harness
 import servers
-from serving import Connection, Serving, filled
+from serve import Connection, Serving, filled
 
 KEYS = ["loss", "acc", *(f"metric-{number}" for number in range(18))]
 ORDER = "metrics.acc DESC"
