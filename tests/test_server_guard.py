@@ -64,7 +64,7 @@ def addresses(endpoint: Endpoint) -> Iterator[str]:
 
 
 def call(server: Server, endpoint: Endpoint, address: str, token: str | None = None) -> Reply:
-    body = None if endpoint.method == "GET" else {}
+    body: object = None if endpoint.method == "GET" else {}
     return server.request(endpoint.method, address, body, token=token)
 
 

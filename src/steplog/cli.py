@@ -36,13 +36,14 @@ if TYPE_CHECKING:
     from steplog.ingest import IngestReport
     from steplog.terminal import Curve, Screen
 
+__all__ = ["main"]
+
 RUNS_SHOWN = 50
 SPARKLINES_SHOWN = 200  # each of them is a read
 POINTS_DRAWN = 2_000  # of a curve; every extreme is among them
 AMBIGUOUS_SHOWN = 5
 WATCH_SECONDS = 1.0
 PATIENCE_SECONDS = 1.0  # work that takes longer shows how far it is
-
 
 main.add_command(server)
 main.add_command(token)

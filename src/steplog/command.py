@@ -84,7 +84,7 @@ JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON do
 @click.group(cls=Commands, params=[STORE], context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="steplog", message="steplog %(version)s")
 def main() -> None:
-    """Look at what training runs recorded, and look after it.
+    """Look at what training runs recorded, look after it, and serve it.
 
     The store is the one that a script started here would log to, unless --store names another.
     """
