@@ -282,13 +282,13 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _float(value: object, path: str) -> float:
+def _float(value: object, path: str) -> Double:
     if isinstance(value, str):
         number = _number(value)
         # "nan" may be meant, but it is not how protobuf writes it, and MLflow stores a zero.
         if number is None or (math.isnan(number) and value != "NaN"):
             raise wrong(path, value)
-        return number
+        return spelled(number)
     if not isinstance(value, (int, float)):
         raise wrong(path, value)
     try:
