@@ -62,7 +62,8 @@ class Box(NamedTuple):
         for name, column in (("times", "timestamp"), ("steps", "step")):
             first, last = getattr(self, name)
             if first < last:
-                median = np.median(np.concatenate([getattr(each.columns, column) for each in seen]))
+                values = np.concatenate([getattr(each.columns, column) for each in seen])
+                median = np.partition(values, values.size // 2)[values.size // 2]
                 middle = min(max(int(median), first), last - 1)
                 lower, upper = (first, middle), (middle + 1, last)
                 return self._replace(**{name: lower}), self._replace(**{name: upper})
