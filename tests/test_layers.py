@@ -54,7 +54,7 @@ LAYERS = """
     filters.texts
     journal chunk fold downsample
     filesystem summary
-    points operations entities rules query
+    points operations entities rules rows query
     settings
     exceptions forks git
 """
@@ -92,7 +92,7 @@ LATE_IMPORTS = {
     ("server.commands", "steplog.server.tokens"): _SERVER,
     ("system_metrics", "psutil"): "is an extra",
     ("system_metrics", "pynvml"): "is an extra",
-    ("stores.sqlite", "steplog.stores.searching"): "brings SQLAlchemy, 300 ms that only who searches waits for",
+    ("stores.sqlite", "steplog.stores.searching"): "brings SQLAlchemy, for searches only",
     ("stores", "steplog.stores.sqlite"): "brings SQLite, which the store in memory does without",
 }
 

@@ -23,8 +23,8 @@ from steplog.exceptions import MlflowException, warn
 from steplog.forks import undisturbed
 
 if TYPE_CHECKING:
-    from steplog.fold import Refusal
     from steplog.ingest import Ingestor
+    from steplog.rows import Refusal
     from steplog.writer import Ticket, Writer
 
 PERIOD_SECONDS = 1.0

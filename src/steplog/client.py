@@ -33,7 +33,6 @@ from steplog.entities import (
 )
 from steplog.exceptions import MlflowException, invalid
 from steplog.experiment_client import ExperimentClient
-from steplog.fold import OPEN_STATUSES, RunRow
 from steplog.lookup import the_run
 from steplog.metric_client import MetricClient
 from steplog.model_client import ModelClient
@@ -49,6 +48,7 @@ from steplog.operations import (
 from steplog.paging import page
 from steplog.pending import RunOperations, asynchronous
 from steplog.query import Query
+from steplog.rows import OPEN_STATUSES, RunRow
 from steplog.stores.base import RunRecord
 
 RUN_NAME = "mlflow.runName"
@@ -138,18 +138,22 @@ class Client(ExperimentClient, MetricClient, ModelClient):
         store = self.store
         return self._run_with_metrics(the_run(run_id, store.runs([run_id], last=True)))
 
-    def look_up_run(self, run_id: str) -> Run:
-        """Return a run without its metrics, for who is about to log to it.
+    def look_up_run(self, run_id: str, metrics: bool = False) -> Run:
+        """Return a run for who is about to log to it.
 
         Where the store cannot be asked just now the run is taken on trust: its experiment is then
         the empty text, and it counts as active.
+
+        Args:
+            run_id: the run.
+            metrics: with the latest values of its metrics, as `get_run`.
 
         Raises:
             MlflowException: as `get_run`.
 
         """
         rules.check_run_id(run_id)
-        return self._run(self._lookup.run(run_id))
+        return self._run_with_metrics(self._lookup.run(run_id, last=metrics))
 
     def expects(self, run_id: str) -> bool:
         """Tell whether this process knows a run as active; not so where it has ended or deleted it.

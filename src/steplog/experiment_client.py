@@ -9,7 +9,6 @@ from steplog import rules
 from steplog.base_client import BaseClient, in_order, now_ms
 from steplog.entities import Experiment, LifecycleStage, PagedList, ViewType
 from steplog.exceptions import missing
-from steplog.fold import ExperimentRow
 from steplog.operations import (
     CreateExperiment,
     DeleteExperimentTag,
@@ -18,6 +17,7 @@ from steplog.operations import (
 )
 from steplog.paging import page
 from steplog.query import Query
+from steplog.rows import ExperimentRow
 from steplog.stores.base import DatasetSummary, ExperimentRecord
 
 MOST_DATASETS = 1_000

@@ -11,7 +11,7 @@ from steplog import settings
 from steplog.client import Client
 from steplog.entities import Experiment, LifecycleStage
 from steplog.exceptions import MlflowException, invalid
-from steplog.fold import DEFAULT_EXPERIMENT_ID
+from steplog.rows import DEFAULT_EXPERIMENT_ID
 
 _active_experiment_id: str | None = None  # what set_experiment chose, for every thread
 

@@ -445,7 +445,7 @@ def _resume(client: Client, run_id: str, run_name: str | None, tags: dict[str, A
         )
     client.update_run(run_id, "RUNNING", run_name)
     client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()], synchronous=True)
-    return client.look_up_run(run_id)
+    return client.look_up_run(run_id, metrics=True)
 
 
 def _parent(client: Client, parent_run_id: str | None, outer: list[ActiveRun]) -> str | None:

@@ -27,15 +27,9 @@ from steplog.entities import (
     RunOutputs,
 )
 from steplog.exceptions import StoreDamaged, StoreError, invalid, missing, warn
-from steplog.fold import (
-    DEFAULT_EXPERIMENT_ID,
-    ExperimentRow,
-    ModelRow,
-    RunRow,
-    default_experiment,
-)
 from steplog.query import Query
 from steplog.recorder import Recorder
+from steplog.rows import DEFAULT_EXPERIMENT_ID, ExperimentRow, ModelRow, RunRow, default_experiment
 from steplog.stores.base import ExperimentRecord, ModelRecord, RunRecord, Store
 
 T = TypeVar("T")
@@ -130,14 +124,18 @@ class Lookup:
             for experiment_id in {*experiments} - active - {DEFAULT_EXPERIMENT_ID}:
                 self.forget_experiment(experiment_id)
 
-    def run(self, run_id: str) -> RunRecord:
+    def run(self, run_id: str, last: bool = False) -> RunRecord:
         """Return a run as the store has it; taken on trust, its experiment is the empty text.
+
+        Args:
+            run_id: the run.
+            last: with the last point of each of its series.
 
         Raises:
             MlflowException: RESOURCE_DOES_NOT_EXIST.
 
         """
-        records = self._ask(lambda store: store.runs([run_id]))
+        records = self._ask(lambda store: store.runs([run_id], last=last))
         if records is None:
             row = RunRow(run_id, "", "", "", "RUNNING", 0, None, LifecycleStage.ACTIVE, "")
             return RunRecord(row, {}, {}, frozenset())

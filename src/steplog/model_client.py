@@ -16,7 +16,6 @@ from steplog.base_client import (
 )
 from steplog.entities import LifecycleStage, LoggedModel, LoggedModelStatus, Metric, PagedList
 from steplog.exceptions import MlflowException, invalid
-from steplog.fold import ModelRow
 from steplog.lookup import the_model
 from steplog.operations import (
     CreateModel,
@@ -27,6 +26,7 @@ from steplog.operations import (
 )
 from steplog.paging import page
 from steplog.query import Condition, Field, Query
+from steplog.rows import ModelRow
 from steplog.stores.base import ModelRecord, Series, Store
 
 DEFAULT_PAGE = 100

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from steplog import forks, settings
 from steplog.exceptions import MlflowException, warn
-from steplog.fold import Refusal
 from steplog.recorder import Recorder
+from steplog.rows import Refusal
 from steplog.writer import Ticket
 
 REMEMBERED = 10_000

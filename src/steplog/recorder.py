@@ -32,7 +32,7 @@ from steplog.operations import CreateRun, Operation, SeriesKey
 from steplog.writer import PATIENCE_SECONDS, Ticket, Writer
 
 if TYPE_CHECKING:
-    from steplog.fold import Refusal
+    from steplog.rows import Refusal
 
 
 class MetricLogger:

@@ -21,10 +21,11 @@ from types import ModuleType
 from typing import NamedTuple, TypeAlias
 
 from steplog import forks, rules, settings
-from steplog.client import Client, now_ms
+from steplog.base_client import now_ms
+from steplog.client import Client
 from steplog.entities import LifecycleStage, Metric
 from steplog.exceptions import MlflowException, warn
-from steplog.fold import OPEN_STATUSES
+from steplog.rows import OPEN_STATUSES
 
 PREFIX = "system/"
 DEFAULT_INTERVAL_SECONDS = 10.0

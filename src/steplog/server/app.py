@@ -13,6 +13,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from steplog import settings
 from steplog.exceptions import MlflowException, StoreError
 from steplog.server import answers
 from steplog.server.endpoint import Answer, Caller, Endpoint, Request, Service
@@ -60,6 +61,7 @@ class App:
         self._writer = writer
         self._guard = guard
         self._routes = Routes(endpoints)
+        self._journal_waits = settings.get("STEPLOG_DURABILITY") == "power"  # for the disk
 
     def admit(self, head: Head) -> Admission | Answer:
         """Let a request in, or return what to answer without reading its body."""
@@ -81,7 +83,7 @@ class App:
     def answer_at_once(self, admission: Admission, body: bytes) -> Answer | None:
         """Answer a request where that takes no waiting; else None."""
         at_once = admission.endpoint.at_once
-        if at_once is None or len(body) > AT_ONCE_BYTES:
+        if at_once is None or self._journal_waits or len(body) > AT_ONCE_BYTES:
             return None
         try:
             self._require_disk(admission.endpoint)

@@ -13,6 +13,8 @@ import warnings
 from typing import TextIO
 
 ACCESS = "steplog.server.access"
+REPEAT_SECONDS = 10.0
+_REMEMBERED = 1_000
 
 
 class Lines(logging.Formatter):
@@ -32,6 +34,26 @@ class Lines(logging.Formatter):
         return json.dumps(document, default=repr)
 
 
+class Calm(logging.Filter):
+    """Drops what was said a moment ago: a full disk is one line a while, not one a request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether to say it."""
+        if record.name == ACCESS:
+            return True
+        message, now = record.getMessage(), time.monotonic()
+        if now - self._said.get(message, float("-inf")) < REPEAT_SECONDS:
+            return False
+        if len(self._said) >= _REMEMBERED:
+            self._said.clear()
+        self._said[message] = now
+        return True
+
+
 def start(*, access: bool) -> None:
     """Log to standard error from now on, warnings included.
 
@@ -41,6 +63,7 @@ def start(*, access: bool) -> None:
     """
     handler = logging.StreamHandler()
     handler.setFormatter(Lines())
+    handler.addFilter(Calm())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

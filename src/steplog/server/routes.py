@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from steplog.server.endpoint import Endpoint
 
 _PARAMETER = re.compile(r"\{(\w+)(:path)?\}")
-_NOTHING: Mapping[str, str] = {}
+_NO_PARAMS: Mapping[str, str] = {}
 
 Methods = dict[str, Endpoint]
 
@@ -27,7 +27,7 @@ class Route(NamedTuple):
 
     endpoint: Endpoint | None
     params: Mapping[str, str]
-    methods: tuple[str, ...]
+    methods: Mapping[str, Endpoint]
 
 
 class Routes:
@@ -69,12 +69,12 @@ class Routes:
             method = "GET"
         methods = self._plain.get(path)
         if methods is not None:
-            return Route(methods.get(method), _NOTHING, tuple(methods))
+            return Route(methods.get(method), _NO_PARAMS, methods)
         for pattern, methods in self._templates.values():
             if found := pattern.fullmatch(path):
                 params = {name: unquote(text) for name, text in found.groupdict().items()}
-                return Route(methods.get(method), params, tuple(methods))
-        return Route(None, _NOTHING, ())
+                return Route(methods.get(method), params, methods)
+        return Route(None, _NO_PARAMS, {})
 
     def _methods(self, template: str) -> Methods:
         if "{" not in template:

@@ -10,6 +10,7 @@ What is not here: several processes on one address (`steplog.server.supervisor`)
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -20,7 +21,7 @@ from typing import NamedTuple
 
 from steplog.backend import Backend, backend
 from steplog.client import Client
-from steplog.exceptions import StoreError, invalid
+from steplog.exceptions import MlflowException, StoreError, invalid
 from steplog.lookup import lookup
 from steplog.server import about, logs, tokens
 from steplog.server.app import App
@@ -41,6 +42,8 @@ REFRESH_SECONDS = 0.5
 BACKLOG = 1024
 _CONNECTIONS = 4096
 _OTHER_FILES = 256
+
+_log = logging.getLogger("steplog.server")
 
 
 class Options(NamedTuple):
@@ -164,11 +167,14 @@ async def _serve(
     chores = [asyncio.create_task(traffic.look_after()), asyncio.create_task(_refresh(chosen))]
     server = await loop.create_server(traffic.connection, sock=listening, backlog=BACKLOG)
     ready()
-    await stop.wait()
+    told = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([told, *chores], return_when=asyncio.FIRST_COMPLETED)
     server.close()
     await traffic.stop(STOP_SECONDS)
     for chore in chores:
         chore.cancel()
+    for task in done:
+        task.result()  # without its chores a server must not go on: this raises what ended one
 
 
 def _until_told() -> asyncio.Event:
@@ -189,7 +195,10 @@ async def _refresh(chosen: Backend) -> None:
     """Notice what other processes delete. Runs until it is cancelled."""
     while True:
         await asyncio.sleep(REFRESH_SECONDS)
-        await asyncio.to_thread(lookup(chosen).refresh)
+        try:
+            await asyncio.to_thread(lookup(chosen).refresh)
+        except MlflowException as error:
+            _log.error("Cannot look for what was deleted: %s", error)
 
 
 def _traffic(options: Options, chosen: Backend, listening: socket.socket) -> Traffic:

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from steplog.fold import ExperimentRow, ModelRow, Refusal, Role, RunRow
     from steplog.operations import Operation, SeriesKey
     from steplog.points import Columns
     from steplog.query import Query
+    from steplog.rows import ExperimentRow, ModelRow, Refusal, Role, RunRow
 
 
 class Position(NamedTuple):

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from sqlite3 import Connection
 from typing import Any
 
-from steplog.fold import ExperimentRow, ModelRow, Refusal, RunRow
 from steplog.operations import SeriesKey
+from steplog.rows import ExperimentRow, ModelRow, Refusal, RunRow
 from steplog.stores.base import (
     DatasetSummary,
     DatasetUse,

@@ -32,7 +32,7 @@ import numpy.typing as npt
 
 from steplog import forks
 from steplog.exceptions import FormatTooNew, StoreDamaged, StoreError
-from steplog.fold import default_experiment
+from steplog.rows import default_experiment
 from steplog.stores.schema import APPLICATION_ID, FORMAT, STEPS, SUMMARY_COLUMNS
 from steplog.summary import SUMMARY
 

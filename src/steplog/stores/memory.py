@@ -16,17 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from steplog.fold import (
-    ExperimentRow,
-    ModelRow,
-    Pairs,
-    Role,
-    RunRow,
-    default_experiment,
-    ensure_run,
-    fold,
-    storable,
-)
+from steplog.fold import ensure_run, fold, storable
 from steplog.operations import SeriesKey
 from steplog.points import Columns, empty_columns, union
 from steplog.query import (
@@ -40,6 +30,7 @@ from steplog.query import (
     sort_key,
     split_part,
 )
+from steplog.rows import ExperimentRow, ModelRow, Pairs, Role, RunRow, default_experiment
 from steplog.stores.base import (
     DATASET_CONTEXT,
     START,

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
-from steplog.fold import ExperimentRow, ModelRow, Pairs, Role, RunRow
+from steplog.rows import ExperimentRow, ModelRow, Pairs, Role, RunRow
 from steplog.stores.base import DATASET_CONTEXT, DatasetUse, Refused
 from steplog.stores.database import marks
 

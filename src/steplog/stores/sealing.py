@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from steplog.exceptions import StoreDamaged
-from steplog.fold import OPEN_STATUSES
 from steplog.points import POINT, arrange
+from steplog.rows import OPEN_STATUSES
 from steplog.stores import chunks, tail
 from steplog.stores.database import (
     LISTED,

@@ -24,7 +24,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from steplog.exceptions import invalid
-from steplog.fold import ExperimentRow, ModelRow, RunRow
 from steplog.operations import SeriesKey
 from steplog.query import (
     PARTS,
@@ -35,6 +34,7 @@ from steplog.query import (
     Query,
     split_part,
 )
+from steplog.rows import ExperimentRow, ModelRow, RunRow
 from steplog.stores.database import Connection
 from steplog.stores.pieces import read_group, read_pieces
 from steplog.stores.schema import SUMMARY_COLUMNS
