@@ -45,9 +45,12 @@ LAYERS = """
     journals
     journal_reader stores
     stores.sqlite stores.memory
+    stores.searching
     stores.tail stores.sealing stores.pieces stores.checking stores.chunks
     stores.catalog
+    stores.rows
     stores.database
+    stores.schema
     stores.base
     filters
     filters.runs filters.models

@@ -9,14 +9,22 @@ import pytest
 from steplog.exceptions import JournalDamaged
 from steplog.operations import (
     CreateExperiment,
+    CreateModel,
     CreateRun,
+    DeleteExperimentTag,
+    DeleteModelTag,
     DeleteTag,
+    LogInputs,
+    LogModelParams,
+    LogOutputs,
     LogParams,
     Operation,
     SeriesKey,
     SetExperimentTags,
+    SetModelTags,
     SetTags,
     UpdateExperiment,
+    UpdateModel,
     UpdateRun,
     decode,
     decode_series,
@@ -35,6 +43,14 @@ OPERATIONS: list[Operation] = [
     LogParams(RUN_ID, {TEXT: TEXT}, single=True),
     SetTags(RUN_ID, {TEXT: TEXT}),
     DeleteTag(RUN_ID, TEXT),
+    DeleteExperimentTag("7", TEXT),
+    LogInputs(RUN_ID, [{"name": TEXT, "schema": None, "tags": {TEXT: TEXT}}], [TEXT]),
+    LogOutputs(RUN_ID, [[TEXT, -(2**63)]]),
+    CreateModel("m-1", "7", TEXT, "", 2**63 - 1, None, RUN_ID, {TEXT: TEXT}, {"a": ""}),
+    UpdateModel("m-1", 1000, status_message=TEXT),
+    LogModelParams("m-1", {TEXT: TEXT}),
+    SetModelTags("m-1", {"b": "1", "a": ""}),
+    DeleteModelTag("m-1", TEXT),
 ]
 
 
