@@ -414,6 +414,23 @@ def test_a_renamed_experiment_keeps_its_id(store: Path) -> None:
     assert steplog.set_experiment("name").experiment_id == second
 
 
+def test_a_resumed_run_shows_what_it_holds(store: Path) -> None:
+    """A run that is resumed comes with its metrics, params, tags, inputs and outputs."""
+    with steplog.start_run(tags={"t": 1}) as run:
+        steplog.log_metrics({"m": 1, "n": 2})
+        steplog.log_param("p", 1)
+        steplog.log_input(steplog.entities.Dataset("digits", "d1"))
+        model = steplog.create_external_model()
+        steplog.log_outputs([steplog.entities.LoggedModelOutput(model.model_id, 3)])
+    with steplog.start_run(run.info.run_id, tags={"u": 2}) as resumed:
+        assert resumed.info.status == "RUNNING"
+        assert resumed.data == steplog.get_run(run.info.run_id).data
+        assert resumed.data.metrics == {"m": 1.0, "n": 2.0}
+        assert resumed.data.tags["u"] == "2"
+        assert [each.dataset.name for each in resumed.inputs.dataset_inputs] == ["digits"]
+        assert [each.step for each in resumed.outputs.model_outputs] == [3]
+
+
 def test_runs_stay_where_they_were_started(store: Path, tmp_path: Path) -> None:
     """A change of the tracking URI moves no active run; later runs go to the new store."""
     with steplog.start_run() as run:
