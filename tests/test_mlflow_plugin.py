@@ -9,6 +9,7 @@ import inspect
 import json
 import math
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -528,6 +529,26 @@ def test_what_is_not_kept_says_so(client: Any) -> None:
             getattr(store, name)(**arguments)
         assert isinstance(caught.value, MlflowException), name
         assert caught.value.error_code == "NOT_IMPLEMENTED"
+
+
+def test_the_registry_is_empty(client: Any) -> None:
+    """MLflow finds an empty model registry beside a store; nothing can be put into it."""
+    assert mlflow.search_registered_models() == []
+    assert client.search_model_versions("run_id = 'x'") == []
+    for call in (client.create_registered_model, client.get_registered_model):
+        with pytest.raises(MlflowException) as caught:
+            call("name")
+        assert caught.value.error_code == "NOT_IMPLEMENTED"
+
+
+def test_steplog_does_not_need_mlflow() -> None:
+    """Of all modules of steplog only the plugin imports MLflow."""
+    package = Path(steplog.__file__).parent
+    importing = re.compile(r"^\s*(import|from) mlflow\b", re.MULTILINE)
+    found = [
+        path.name for path in package.rglob("*.py") if importing.search(path.read_text("utf-8"))
+    ]
+    assert found == ["mlflow_plugin.py"]
 
 
 # MLflow's server ----------------------------------------------------------------------------------
