@@ -209,7 +209,10 @@ def _traffic(options: Options, chosen: Backend, listening: socket.socket) -> Tra
         options.allowed_hosts,
         options.allowed_origins,
     )
-    service = Service(Client(options.store), options.artifact_root, MLFLOW_VERSION)
+    root = options.artifact_root
+    if root and ":" not in root:  # clients have a directory of their own, to which a path relates
+        root = os.path.abspath(root)
+    service = Service(Client(options.store, root or None), root, MLFLOW_VERSION)
     endpoints = about.endpoints(url(options, listening), ENDPOINTS)
     app = App(service, chosen.recorder.writer, guard, endpoints, options.max_body_bytes)
     return Traffic(app, Limits(options.request_seconds, _most_connections()))
