@@ -350,18 +350,6 @@ class SteplogStore(AbstractStore):
     ) -> None:
         self._log_batch(run_id, metrics, params, tags, synchronous=True)
 
-    def log_metric_async(self, run_id: str, metric: entities.Metric) -> RunOperations:
-        """Record a point at once, like `log_metric`, and leave errors to the answer's `wait`."""
-        return self.log_batch_async(run_id, [metric], [], [])
-
-    def log_param_async(self, run_id: str, param: entities.Param) -> RunOperations:
-        """Record a param at once, and leave errors to the answer's `wait`."""
-        return self.log_batch_async(run_id, [], [param], [])
-
-    def set_tag_async(self, run_id: str, tag: entities.RunTag) -> RunOperations:
-        """Record a tag at once, and leave errors to the answer's `wait`."""
-        return self.log_batch_async(run_id, [], [], [tag])
-
     def log_batch_async(
         self,
         run_id: str,
@@ -369,7 +357,10 @@ class SteplogStore(AbstractStore):
         params: list[entities.Param],
         tags: list[entities.RunTag],
     ) -> RunOperations:
-        """Record everything at once, and leave errors to the answer's `wait`."""
+        """Record everything at once, and leave errors to the answer's `wait`.
+
+        MLflow's other asynchronous methods, which are inherited, call this one.
+        """
         try:
             operations = self._log_batch(run_id, metrics, params, tags, synchronous=False)
         except Exception as error:  # of any kind: MLflow, too, would meet it after the call only
@@ -399,9 +390,6 @@ class SteplogStore(AbstractStore):
     def shut_down_async_logging(self) -> None:
         """Warn of what the store refused and nobody waited for. MLflow calls it when a run ends."""
         pending.report_refusals()
-
-    def end_async_logging(self) -> None:
-        """Do nothing: there is no queue that could be ended."""
 
     def get_metric_history(
         self,
