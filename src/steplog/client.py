@@ -120,7 +120,7 @@ class Client(ExperimentClient, MetricClient, ModelClient):
             experiment_name=experiment.name or None,
         )
         self.recorder.operate(create)
-        self._lookup.series(run_id)
+        self._lookup.remember_run(run_id)
         return self._run(RunRecord(_created(create), {}, create.tags, frozenset()))
 
     def get_run(self, run_id: str) -> Run:

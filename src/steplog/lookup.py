@@ -69,13 +69,13 @@ class Lookup:
         self._refreshed = 0
 
     def series(self, run_id: str, model_id: str | None = None) -> SeriesNumbers:
-        """Return the series of a run, known to exist, that can be logged to without a check.
+        """Return the series of a run that can be logged to without a check.
 
         The dict is empty at first, and is emptied when the run is forgotten: whoever keeps it may
         always use what is in it.
         """
-        expected = self._runs.get(run_id) or self._runs.setdefault(run_id, Expected())
-        return expected.series.setdefault(model_id or "", {})
+        expected = self._runs.get(run_id)
+        return {} if expected is None else expected.series.setdefault(model_id or "", {})
 
     def expect_run(self, run_id: str) -> Expected:
         """Make sure, once, that a run exists and is active.
@@ -91,6 +91,10 @@ class Lookup:
                 raise _not_active(f"The run {run_id}", record.row.lifecycle_stage)
             expected = self._runs.setdefault(run_id, Expected(record))
         return expected
+
+    def remember_run(self, run_id: str) -> None:
+        """Know a run that this process made."""
+        self._runs[run_id] = Expected()
 
     def expects(self, run_id: str) -> bool:
         """Tell whether the run would be written to without being looked up."""
