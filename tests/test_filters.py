@@ -99,6 +99,16 @@ def test_nothing_asked_is_nothing_to_hold(parse: Callable[[Any], object]) -> Non
     assert parse(None) == parse("") == ()
 
 
+def test_a_status_of_models_has_a_name() -> None:
+    """MLflow's number of a status is its name, wherever it may be written."""
+    assert [
+        condition.value
+        for condition in parse_models_filter(
+            "status = 'READY' AND status != 2 AND status IN ('1', 'FAILED') AND tags.status = '2'"
+        )
+    ] == ["READY", "READY", ("PENDING", "FAILED"), "2"]
+
+
 def test_orders() -> None:
     """Aliases, quotes and directions; orders of experiments end with MLflow's tie-break."""
     assert parse_runs_order(["metrics.`a b` DESC", "params.x", "created asc"]) == (
@@ -291,9 +301,9 @@ def test_filters_of_experiments_that_are_refused(text: str, message: str) -> Non
         ),
         ("name = ('a')", "Expected a quoted string value for attribute 'name'. Got list ('a',)"),
         (
-            "name IN ('a', None)",
+            "name IN ('a', ['b'])",
             "While parsing a list in the query, expected string value, punctuation, or "
-            "whitespace, but got different type in list: ('a', None)",
+            "whitespace, but got different type in list: ('a', ['b'])",
         ),
         (
             "name = 'a'; name = 'b'",
@@ -336,6 +346,7 @@ def test_filters_of_models_that_are_refused(text: str, message: str) -> None:
         (parse_runs_order, "timestamp DESC", "Invalid attribute key 'timestamp' specified."),
         (parse_experiments_order, "tags.x", "Invalid order_by entity: tag"),
         (parse_models_order, {"field_name": "zzz"}, "Invalid order by field name: zzz"),
+        (parse_models_order, {"field_name": 5}, "Invalid order by field name: 5"),
         (
             parse_models_order,
             {"field_name": "params.x"},

@@ -41,7 +41,6 @@ _ATTRIBUTES = {
 }
 _NUMERIC_ATTRIBUTES = ("creation_timestamp", "last_updated_timestamp")
 
-# MLflow compares with the number of a status. Here its name means it as well.
 _STATUSES = {"0": "UNSPECIFIED", "1": "PENDING", "2": "READY", "3": "FAILED"}
 
 
@@ -141,14 +140,20 @@ def _check_condition(condition: Condition) -> Condition:
     (kind, key), comparator, value = condition
     if kind == "attribute":
         check_attribute(key, _ATTRIBUTES)
-    statuses = _STATUSES if kind == "attribute" and key == "status" else {}
-    if not isinstance(value, tuple):
-        return condition._replace(value=statuses.get(str(value), value))
-    if comparator not in ("IN", "NOT IN"):
-        raise invalid(f"Expected a quoted string value for {kind} {key!r}. Got list {value}")
-    # Params and tags are texts, so a number in a list is compared as one.
-    values = (str(each) if isinstance(each, (int, float)) else each for each in value)
-    return condition._replace(value=check_texts(tuple(statuses.get(v, v) for v in values)))
+    if isinstance(value, tuple):
+        if comparator not in ("IN", "NOT IN"):
+            raise invalid(f"Expected a quoted string value for {kind} {key!r}. Got list {value}")
+        # What can be listed are texts, so a number in a list is compared as one.
+        numbers = (int, float)
+        value = check_texts(tuple(str(v) if isinstance(v, numbers) else v for v in value))
+    if (kind, key) == ("attribute", "status"):
+        value = tuple(map(_status, value)) if isinstance(value, tuple) else _status(str(value))
+    return Condition(condition.field, comparator, value)
+
+
+def _status(text: str) -> str:
+    # MLflow compares with the number of a status; here its name means it as well.
+    return _STATUSES.get(text, text)
 
 
 def _read_order(item: Mapping[str, Any]) -> Order:
@@ -163,7 +168,7 @@ def _read_order(item: Mapping[str, Any]) -> Order:
             "Value of `ascending` in the `order_by` clause must be a boolean, got "
             f"{type(ascending)} for field {name}."
         )
-    word, dot, key = name.partition(".")
+    word, dot, key = str(name).partition(".")
     if not dot:
         if name not in _ATTRIBUTES:
             raise invalid(f"Invalid order by field name: {name}")
