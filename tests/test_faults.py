@@ -37,6 +37,7 @@ from steplog.journal import (
 )
 from steplog.journal_reader import JournalReader
 from steplog.operations import SeriesKey, encode_series
+from steplog.stores import schema
 from steplog.stores.base import START
 
 STORE = Path("steplog-store")
@@ -348,10 +349,10 @@ def test_a_catalog_of_a_newer_format() -> None:
     )
     assert result.returncode == 0, result.stderr
     assert catalog.read_bytes() == before
-    with pytest.raises(FormatTooNew, match=r"99.* 1"):
+    with pytest.raises(FormatTooNew, match=rf"99.* {schema.FORMAT}\."):
         Backend(str(STORE.absolute())).store()
     with sqlite3.connect(catalog) as connection:
-        connection.execute("PRAGMA user_version = 1")
+        connection.execute(f"PRAGMA user_version = {schema.FORMAT}")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
     assert steps(result.stdout.strip()) == list(range(1000))
