@@ -263,15 +263,14 @@ def test_a_run_named_by_id_has_its_latest_outputs() -> None:
 
 def test_a_deleted_run_is_not_logged_to_for_another_model() -> None:
     """Making a model active does not make a run active again that was deleted meanwhile."""
-    with pytest.raises(MlflowException, match="must be in the 'active' state"), steplog.start_run():
-        run = steplog.active_run()
-        assert run is not None
-        steplog.log_metric("m", 1)
-        steplog.delete_run(run.info.run_id)
-        with steplog.set_active_model(name="a"):
-            for log in (steplog.log_metric, steplog.log_param):
-                with pytest.raises(MlflowException, match="must be in the 'active' state"):
-                    log("m", 2)
+    run = steplog.start_run()
+    steplog.log_metric("m", 1)
+    steplog.delete_run(run.info.run_id)
+    with steplog.set_active_model(name="a"):
+        for log in (steplog.log_metric, steplog.log_param):
+            with pytest.raises(MlflowException, match="must be in the 'active' state"):
+                log("m", 2)
+    with pytest.raises(MlflowException, match="must be in the 'active' state"):
         steplog.log_metric("m", 3)
     assert points(run.info.run_id) == [(None, 0, 1)]
 
