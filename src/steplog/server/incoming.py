@@ -53,22 +53,22 @@ class Work(NamedTuple):
 class Budget:
     """Memory for the bodies of all connections together.
 
-    Args:
-        free_bytes: how much there is.
+    Attributes:
+        free_bytes: how much there is, less what was taken.
 
     """
 
     def __init__(self, free_bytes: int) -> None:
-        self._free_bytes = free_bytes
+        self.free_bytes = free_bytes
 
     def take(self, size: int) -> bool:
         """Take so many bytes; False where they were not there (they are taken all the same)."""
-        self._free_bytes -= size
-        return self._free_bytes >= 0
+        self.free_bytes -= size
+        return self.free_bytes >= 0
 
     def give(self, size: int) -> None:
         """Give so many bytes back."""
-        self._free_bytes += size
+        self.free_bytes += size
 
 
 class Incoming:
