@@ -7,8 +7,9 @@ been logged to before. For those everything is at hand, and the point is written
 the series up, claim a slot of the journal, fill it. Whatever is not ordinary (a first value, a bad
 argument, a full journal) falls through to the second half, which checks everything.
 
-What is not here: which run is meant (`steplog.runs`), and everything that names its run by id
-(`steplog.client`).
+What is not here: which run is meant (`steplog.runs`), which model and dataset a metric is linked to
+(`steplog.links`), and everything that names its run by id (`steplog.client`). Experiments, logged
+models and searches have modules of their own (`experiments`, `models`, `searching`).
 """
 
 from __future__ import annotations
@@ -149,9 +150,9 @@ def log_metrics(
                 return runs.answer
             return None if synchronous else LOGGED
     client, target, run = find_run(run_id)
-    step, timestamp = step or 0, timestamp or now_ms()
     if not metrics:
         return None
+    step, timestamp = step or 0, timestamp or now_ms()
     measured = links.measured(run, model_id, dataset, step)
     name, digest = measured.dataset_name, measured.dataset_digest
     points = [
