@@ -100,7 +100,7 @@ def script(
 ) -> subprocess.CompletedProcess[str]:
     """Run a script in a process of its own, to its end, which must be a clean one."""
     done = subprocess.run(
-        [sys.executable, "-W", "always::steplog.SteplogWarning", "-c", WAITING + dedent(code)],
+        [sys.executable, "-W", "always::UserWarning", "-c", WAITING + dedent(code)],
         capture_output=True, text=True, timeout=100, env={**os.environ, **(environment or {})},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
