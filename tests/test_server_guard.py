@@ -487,6 +487,16 @@ def test_the_server_has_nothing_that_opens_urls_or_runs_data() -> None:
                 assert node.func.id not in {"eval", "exec", "__import__", "compile"}, module
 
 
+def test_what_the_server_needs_is_said() -> None:
+    """Without what the server needs the command says how to get it."""
+    script = "import sys; sys.modules['httptools'] = None; from steplog.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "server", "--port", "0"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "httptools: pip install 'steplog[server]'" in done.stderr
+
+
 def test_logging_loads_nothing_of_the_server() -> None:
     """A process that only logs loads neither the server nor what it needs."""
     script = (
