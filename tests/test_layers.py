@@ -25,6 +25,12 @@ LAYERS = """
     server.app server.about
     server.guard server.routes
     server.tokens server.answers server.logs
+    server.openapi
+    server.endpoints
+    server.experiments server.metrics server.models server.runs
+    server.scope server.translation
+    server.wire
+    server.messages
     server
     server.endpoint
     pages terminal
