@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from steplog.points import POINT
 from steplog.stores import open_store
 from steplog.stores.base import START, Batch, Position, Store
 
-BATCH_POINTS = 200_000
+BATCH_RUNS, BATCH_POINTS = 1000, 200_000
 
 
 def command(directory: str, port: int) -> list[str]:
@@ -25,21 +26,15 @@ def command(directory: str, port: int) -> list[str]:
 
 
 def fill(directory: str, runs: Iterable[Run]) -> None:
-    store = open_store(directory)
-    operations: list[Operation] = []
-    stretches: list[npt.NDArray[np.void]] = []
-    series: dict[int, SeriesKey] = {}
-    for run in runs:
-        operations += _operations(run)
-        for key, values in run.metrics.items():
-            series[len(series) + 1] = SeriesKey(run.run_id, key)
-            for stretch in _stretches(np.asarray(values, np.float64), len(series)):
-                stretches.append(stretch)
-                if sum(map(len, stretches)) >= BATCH_POINTS:
-                    _apply(store, operations, np.concatenate(stretches), series)
-                    operations, stretches = [], []
-    if stretches:
-        _apply(store, operations, np.concatenate(stretches), series)
+    store, rest = open_store(directory), iter(runs)
+    while some := list(islice(rest, BATCH_RUNS)):
+        operations = [operation for run in some for operation in _operations(run)]
+        each = [(run.run_id, key, values) for run in some for key, values in run.metrics.items()]
+        series = {n: SeriesKey(run_id, key) for n, (run_id, key, _) in enumerate(each, 1)}
+        points = np.concatenate([_points(values, n) for n, (*_, values) in enumerate(each, 1)])
+        for begin in range(0, len(points), BATCH_POINTS):
+            _apply(store, operations, points[begin : begin + BATCH_POINTS], series)
+            operations = []
     while store.seal():
         pass
     store.close()
@@ -57,17 +52,14 @@ def _operations(run: Run) -> list[Operation]:
     return [created, LogParams(run.run_id, PARAMS), ended]
 
 
-def _stretches(values: npt.NDArray[np.float64], series: int) -> Iterator[npt.NDArray[np.void]]:
-    """Yield the points of one series in pieces of a batch's size."""
-    for begin in range(0, values.size, BATCH_POINTS):
-        piece = values[begin : begin + BATCH_POINTS]
-        points = np.zeros(piece.size, POINT)
-        points["step"] = np.arange(begin, begin + piece.size)
-        points["timestamp"] = points["step"] + START_MS
-        points["value"] = piece
-        points["series"] = series
-        points["kind"] = 1
-        yield points
+def _points(values: Sequence[float], series: int) -> npt.NDArray[np.void]:
+    points = np.zeros(len(values), POINT)
+    points["step"] = np.arange(len(values))
+    points["timestamp"] = points["step"] + START_MS
+    points["value"] = values
+    points["series"] = series
+    points["kind"] = 1
+    return points
 
 
 def _apply(
