@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,15 @@ import pytest
 
 from steplog import chunk
 from steplog.journal_reader import JournalReader
+from steplog.operations import SeriesKey
+from steplog.query import Query
 from steplog.stores import open_store
 from steplog.stores.base import START, Damage
+from steplog.stores.schema import FORMAT
+from steplog.testing import Feed, found, metric
 
 FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("format-*"))
+STORES = sorted((Path(__file__).parent / "fixtures").glob("store-*"))
 versions = pytest.mark.parametrize("fixture", FIXTURES, ids=lambda path: path.name)
 BITS = [
     0x3FE0000000000000,
@@ -28,8 +34,9 @@ BITS = [
 
 
 def test_there_are_fixtures() -> None:
-    """At least the fixtures of format 1 are there."""
+    """At least the fixtures of format 1 are there, and a store of each format since."""
     assert "format-1" in [path.name for path in FIXTURES]
+    assert [path.name for path in STORES] == [f"store-{each}" for each in range(2, FORMAT + 1)]
 
 
 @versions
@@ -78,3 +85,38 @@ def test_a_store_of_every_version_is_read(fixture: Path, tmp_path: Path) -> None
     assert steps == sorted(expected["steps"])
     assert accuracy.key.model_id == "m-1"
     store.close()
+
+
+def test_a_store_of_format_1_is_upgraded(tmp_path: Path) -> None:
+    """A store from before models and searches has them once it is opened, and loses nothing."""
+    expected = json.loads((FIXTURES[0] / "expected.json").read_text())
+    shutil.copytree(FIXTURES[0] / "store", tmp_path / "store")
+    run_id = expected["run"]
+    with closing(open_store(tmp_path / "store")) as store:
+        assert found(store, metric("loss.count", "=", len(expected["steps"]))) == [run_id]
+        assert store.search(Query("models")) == []
+        Feed(store, "2" * 32).log(SeriesKey(run_id, "loss", "m-1"), (2**63 - 1, 2**62, 0.25))
+        assert found(store, metric("loss", "=", 0.25)) == [run_id]
+    with closing(open_store(tmp_path / "store")) as store:
+        assert found(store, metric("loss", "=", 0.25)) == [run_id]
+
+
+@pytest.mark.parametrize("fixture", STORES, ids=lambda path: path.name)
+def test_a_store_of_every_later_format_is_read(fixture: Path, tmp_path: Path) -> None:
+    """Runs, models and what they have to do with each other come back, and every bit of points."""
+    shutil.copytree(fixture, tmp_path / "store")
+    with closing(open_store(tmp_path / "store")) as store:
+        assert [each for each in store.check() if isinstance(each, Damage)] == []
+        [run] = store.runs()
+        [model] = store.models(["m-1"])
+        assert (run.row.name, run.params) == ("calm-heron-7", {"lr": "0.1"})
+        assert (run.datasets[0].name, run.datasets[0].tags["mlflow.data.context"]) == (
+            "digits",
+            "train",
+        )
+        assert [tuple(use) for use in run.models] == [("input", "m-0", 0), ("output", "m-1", 7)]
+        assert (model.row.name, model.params, model.tags) == ("tree", {"d": "3"}, {"t": "u"})
+        for series in store.series([run.row.run_id], ["loss"]):
+            values = np.concatenate([piece.value for piece in store.points(series.series_id)])
+            assert sorted(values.view(np.uint64).tolist()) == sorted(BITS)
+        assert found(store, metric("late", "=", 0.5)) == [run.row.run_id]
