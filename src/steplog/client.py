@@ -310,9 +310,10 @@ class Client(ExperimentClient, MetricClient, ModelClient):
         self._move_run(run_id, LifecycleStage.ACTIVE)
 
     def _move_run(self, run_id: str, lifecycle_stage: str) -> None:
-        self._lookup.forget_run(run_id)
         self._lookup.run(run_id)
         self._submit(UpdateRun(run_id, now_ms(), lifecycle_stage=lifecycle_stage))
+        # Not before: another thread that logs meanwhile would look the run up as it was.
+        self._lookup.forget_run(run_id)
 
     # Inputs and outputs -----------------------------------------------------------------------
 
