@@ -115,7 +115,7 @@ def _read_condition(tokens: list[Token]) -> Condition:
 
 def _read_field(identifier: str) -> tuple[Field, str]:
     # Return the field, and how messages call it.
-    match = re.match(r"([a-z]+)\.(.+)", identifier, re.DOTALL)
+    match = re.match(r"([a-z]+)\.(.+)$", identifier)
     word, key = match.groups() if match else ("attributes", identifier)
     if word not in _KINDS:
         raise invalid(f"Invalid entity type: {word!r}. Expected one of {list(_KINDS)}.")
