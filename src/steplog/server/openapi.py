@@ -29,6 +29,7 @@ Json = dict[str, Any]
 
 _SCHEMAS = "#/components/schemas/{name}"
 _TEXT_TYPES = ("text/plain", "text/html", "application/json")
+_NAMES = re.compile(re.escape(_SCHEMAS).replace(re.escape("{name}"), r"(\w+)"))
 _PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
 _SIGNED: list[Json] = [{"token": []}, {"password": []}]
 
@@ -59,7 +60,7 @@ def document(endpoints: Iterable[Endpoint], mlflow_version: str) -> Json:
         "servers": _servers(EVERYWHERE),
         "paths": paths,
         "components": {
-            "schemas": schemas,
+            "schemas": {name: schemas[name] for name in _referenced(paths, schemas)},
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
                 "password": {
@@ -70,6 +71,19 @@ def document(endpoints: Iterable[Endpoint], mlflow_version: str) -> Json:
             },
         },
     }
+
+
+def _referenced(paths: Json, schemas: Json) -> list[str]:
+    """Return the names of the schemas that bodies have, directly or within others: what only GETs
+    ask by stands in their parameters.
+    """
+    found: set[str] = set()
+    waiting = {*_NAMES.findall(str(paths))}
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        waiting |= {*_NAMES.findall(str(schemas[name]))} - found
+    return sorted(found)
 
 
 def _servers(prefixes: Sequence[str]) -> list[Json]:
