@@ -91,6 +91,9 @@ class Query(NamedTuple):
     artifacts: str = ""
 
 
+STATUS_RANKS = {"PENDING": 1, "READY": 2, "FAILED": 3}
+"""How the statuses of logged models are ordered: by MLflow's numbers, not as texts."""
+
 TIE_BREAKS: dict[str, tuple[Order, ...]] = {
     "runs": (Order(Field("attribute", "start_time"), False), Order(Field("attribute", "run_id"))),
     "experiments": (
@@ -116,7 +119,10 @@ class Subject(Protocol):
         ...
 
     def ordered_by(self, order: Order) -> Value | None:
-        """Return the value that an order goes by; None where it has none."""
+        """Return the value that an order goes by; None where it has none.
+
+        Ids of experiments go by their number, statuses of models by `STATUS_RANKS`.
+        """
         ...
 
 

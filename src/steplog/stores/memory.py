@@ -21,6 +21,7 @@ from steplog.operations import SeriesKey
 from steplog.points import Columns, empty_columns, union
 from steplog.query import (
     PARTS,
+    STATUS_RANKS,
     TIE_BREAKS,
     Field,
     Order,
@@ -380,7 +381,9 @@ class _Subject:
 
     def ordered_by(self, order: Order) -> Value | None:
         """Return the value that an order goes by."""
-        return self.value(order.field)
+        value = self.value(order.field)
+        by_number = order.field == Field("attribute", "experiment_id")
+        return int(value) if by_number and value is not None else value
 
     def value(self, field: Field) -> Value | None:
         """Return its only value of a field."""
@@ -431,6 +434,8 @@ class _ModelSubject(_Subject):
         ]
 
     def ordered_by(self, order: Order) -> Value | None:
+        if order.field == Field("attribute", "status"):
+            return STATUS_RANKS[self._attributes["status"]]
         if order.field.kind != "metric":
             return super().ordered_by(order)
         columns = [

@@ -27,6 +27,7 @@ from steplog.exceptions import invalid
 from steplog.operations import SeriesKey
 from steplog.query import (
     PARTS,
+    STATUS_RANKS,
     TIE_BREAKS,
     Condition,
     Field,
@@ -267,6 +268,10 @@ class _Statement:
         field = order.field
         if field.kind == "attribute":
             value = self._attribute(field)
+            if field.key == "experiment_id":
+                value = sa.cast(value, sa.BigInteger)
+            elif field.key == "status" and self._query.what == "models":
+                value = sa.case(STATUS_RANKS, value=value)
             rank: sa.ColumnElement[Any] = sa.case((value.is_(None), 2), else_=0)
         elif field.kind == "metric":
             value, rank = self._order_of_metric(order)
