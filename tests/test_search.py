@@ -110,7 +110,9 @@ def draw_model(draw: st.DrawFn, model_id: str) -> Iterator[Operation]:
         draw(pairs("t")),
     )
     if draw(st.booleans()):
-        yield UpdateModel(model_id, draw(st.integers(0, 3)), status=draw(st.sampled_from(["READY", "FAILED"])))
+        yield UpdateModel(
+            model_id, draw(st.integers(0, 3)), status=draw(st.sampled_from(["READY", "FAILED"]))
+        )
     if draw(st.integers(0, 3)) == 0:
         yield UpdateModel(model_id, 6, lifecycle_stage="deleted")
 
