@@ -24,7 +24,7 @@ from steplog.points import Columns, compare
 from steplog.stores.base import Series, Store
 from steplog.summary import mark
 
-BOX_POINTS = 1 << 16
+BOX_POINTS = 1 << 15
 """Points of a box, more or less …"""
 MOST_POINTS = 4 * BOX_POINTS
 """… and where it is halved."""
