@@ -9,7 +9,7 @@ Histories are streamed: of a history of any length, some ten thousand points are
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 
 import msgspec
@@ -20,10 +20,11 @@ from steplog.entities import Param, RunTag
 from steplog.exceptions import invalid
 from steplog.history import Points, read_history
 from steplog.journal import POINT
+from steplog.reading import sample
 from steplog.server import messages, scope, translation
 from steplog.server.endpoint import Answer, Caller, Request, Service
 from steplog.server.messages import Metric
-from steplog.server.wire import NOTHING, SEE_DOCS, answer, decode, decode_get, spelled
+from steplog.server.wire import NOTHING, SEE_DOCS, decode, decode_get, spelled
 from steplog.stores.base import Series, Store
 
 MOST_IN_BATCH = 1_000
@@ -166,7 +167,15 @@ def get_history(service: Service, request: Request) -> Answer:
     offset = paging.start(asked.page_token)
     scope.require_run(service, request, asked.run_id)
     store = service.client.store
-    return Answer(_history(store, _series(store, asked.run_id, asked.metric_key), offset, size))
+    series = _series(store, asked.run_id, asked.metric_key)
+    page = _First(read_history(store, series, offset), size)
+
+    def end() -> bytes:
+        token = _encoder.encode(paging.token(offset + page.taken))
+        return b'],"next_page_token":%s}' % token if page.more else b"]}"
+
+    parts = (part for points in page for part in _encoded(points, series))
+    return Answer(_in_list(parts, b"{}", end))
 
 
 def get_history_bulk(service: Service, request: Request) -> Answer:
@@ -187,7 +196,8 @@ def get_history_bulk(service: Service, request: Request) -> Answer:
         scope.require_run(service, request, run_id)
     store = service.client.store
     series = (_series(store, run_id, asked.metric_key) for run_id in sorted(set(run_ids)))
-    return Answer(_bulk(store, series, min(max(size, 0), MOST_BULK_POINTS)))
+    parts = _bulk(store, series, min(max(size, 0), MOST_BULK_POINTS))
+    return Answer(_in_list(parts, b'{"metrics":[]}'))
 
 
 def get_history_bulk_interval(service: Service, request: Request) -> Answer:
@@ -204,9 +214,8 @@ def get_history_bulk_interval(service: Service, request: Request) -> Answer:
     steps = _steps(asked.start_step, asked.end_step)
     for run_id in set(asked.run_ids):
         scope.require_run(service, request, run_id)
-    found = service.client.sample_history(asked.run_ids, asked.metric_key, size, steps)
-    metrics = [translation.metric(metric) for metric in found]
-    return answer(messages.Histories(metrics or None))
+    parts = _sampled(service.client.store, asked.run_ids, asked.metric_key, size, steps)
+    return Answer(_in_list(parts, b"{}"))
 
 
 def _steps(first: int | None, last: int | None) -> tuple[int, int] | None:
@@ -228,35 +237,53 @@ def _series(store: Store, run_id: str, key: str) -> list[Series]:
     return [each for each in store.series([run_id], [key]) if each.key.key == key]
 
 
-def _history(
-    store: Store, series: Sequence[Series], offset: int, size: int | None
-) -> Iterator[bytes]:
-    """Yield the bytes of a `messages.History`."""
-    page = _First(read_history(store, series, offset), size)
-    opening = b'{"metrics":['
-    for points in page:
-        for part in _encoded(points, series):
-            yield opening + part
-            opening = b","
-    if opening != b",":
-        yield b"{}"
-    elif page.more:
-        yield b'],"next_page_token":%s}' % _encoder.encode(paging.token(offset + page.taken))
-    else:
-        yield b"]}"
-
-
 def _bulk(store: Store, runs: Iterable[list[Series]], size: int) -> Iterator[bytes]:
-    """Yield the bytes of a `messages.Histories`."""
-    opening = b'{"metrics":['
+    """Yield the first points of all these runs, run after run."""
     for series in runs:
         some = _First(read_history(store, series), size)
         for points in some:
-            for part in _encoded(points, series, series[0].key.run_id):
-                yield opening + part
-                opening = b","
+            yield from _encoded(points, series, series[0].key.run_id)
         size -= some.taken
-    yield b"]}" if opening == b"," else b'{"metrics":[]}'
+
+
+def _sampled(
+    store: Store, run_ids: Iterable[str], key: str, size: int, steps: tuple[int, int] | None
+) -> Iterator[bytes]:
+    """Yield the points of a chart, run after run."""
+    for run_id in run_ids:
+        metrics = [
+            Metric(
+                key,
+                spelled(value),
+                timestamp,
+                step,
+                series.dataset_name or None,
+                series.dataset_digest or None,
+                series.model_id or None,
+                run_id,
+            )
+            for series, step, timestamp, value in sample(store, run_id, key, size, steps)
+        ]
+        if metrics:
+            yield _encoder.encode(metrics)[1:-1]
+
+
+def _in_list(
+    parts: Iterator[bytes], nothing: bytes, end: Callable[[], bytes] = lambda: b"]}"
+) -> Iterator[bytes]:
+    """Yield the bytes of a message with a list of points.
+
+    Args:
+        parts: points as JSON objects between commas.
+        nothing: the message where there is no point.
+        end: what comes after the points, once all of them have come.
+
+    """
+    opening = b'{"metrics":['
+    for part in parts:
+        yield opening + part
+        opening = b","
+    yield end() if opening == b"," else nothing
 
 
 class _First:
