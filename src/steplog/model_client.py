@@ -119,6 +119,15 @@ class ModelClient(BaseClient):
         """
         return self._model(self._lookup.model(model_id))
 
+    def expect_model(self, model_id: str) -> None:
+        """Make sure, once, that a logged model exists; it may be deleted.
+
+        Raises:
+            MlflowException: RESOURCE_DOES_NOT_EXIST.
+
+        """
+        self._lookup.expect_model(model_id)
+
     def find_models(self, experiment_id: str, name: str) -> list[LoggedModel]:
         """Return the models of this name in an experiment, the newest first, without metrics.
 

@@ -90,11 +90,12 @@ def log_params(service: Service, request: Request) -> Answer:
 
 
 def _model_id(service: Service, request: Request, in_body: str | None = None) -> str:
-    """Return the model that a request is about; its body must not speak of another."""
+    """Return the model that a request is about. It exists, and the body speaks of no other."""
     model_id = request.path_params["model_id"]
     if in_body and in_body != model_id:
         raise invalid(f"The path names the model '{model_id}', and the body '{in_body}'.")
     scope.require_models(service, request, [model_id])
+    service.client.expect_model(model_id)
     return model_id
 
 
