@@ -10,6 +10,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +27,24 @@ ENVIRONMENT = {
 }
 
 
-def start(uri: str, directory: Path) -> subprocess.Popen[bytes]:
-    """Start to train with every framework, in a directory of its own."""
+@contextmanager
+def training(uri: str, directory: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Train with every framework, in a directory of its own and beside what follows."""
     directory.mkdir()
-    with (directory / "output").open("wb") as output:
-        return subprocess.Popen(
+    with (
+        (directory / "output").open("wb") as output,
+        subprocess.Popen(
             [sys.executable, Path(__file__).with_name("frameworks.py"), uri, "read_back.json"],
             cwd=directory,
             env={**os.environ, **ENVIRONMENT},
             stdout=output,
             stderr=output,
-        )
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()  # where another one has failed
 
 
 def finish(process: subprocess.Popen[bytes], directory: Path) -> dict[str, Any]:
@@ -50,14 +59,17 @@ def test_everything_is_there(tmp_path: Path, subtests: pytest.Subtests) -> None:
     """Whatever a framework logs to MLflow is in steplog, too: runs, points, params, tags, datasets,
     models and artifacts.
     """
-    with serving(tmp_path / "served", "--artifact-root", str(tmp_path / "artifacts")) as server:
-        uris = {
-            "mlflow": "sqlite:///mlflow.db",
-            "plugin": f"steplog://{tmp_path}/store",
-            "server": server.url,
+    with (
+        serving(tmp_path / "served", "--artifact-root", str(tmp_path / "artifacts")) as server,
+        training("sqlite:///mlflow.db", tmp_path / "mlflow") as mlflow,
+        training(f"steplog://{tmp_path}/store", tmp_path / "plugin") as plugin,
+        training(server.url, tmp_path / "server") as over_http,
+    ):
+        logged = {
+            "mlflow": finish(mlflow, tmp_path / "mlflow"),
+            "plugin": finish(plugin, tmp_path / "plugin"),
+            "server": finish(over_http, tmp_path / "server"),
         }
-        processes = {name: start(uri, tmp_path / name) for name, uri in uris.items()}
-        logged = {name: finish(process, tmp_path / name) for name, process in processes.items()}
     expected = logged.pop("mlflow")
     for way, found in logged.items():
         for framework in FRAMEWORKS:
