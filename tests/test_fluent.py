@@ -1,8 +1,10 @@
-"""The fluent functions: like MLflow's, and where they are deliberately better."""
+"""The fluent functions, where they are deliberately better than MLflow's.
+
+That they are the same elsewhere is compared in `tests/test_compatibility.py`.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -12,13 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import mlflow_scenarios
 import pytest
 
 import steplog
 from steplog import MlflowException, SteplogWarning, fluent, runs, settings
-
-SCENARIOS = Path(mlflow_scenarios.__file__)
 
 
 @pytest.fixture
@@ -56,32 +55,6 @@ def in_fork(function: Callable[[], object]) -> None:
         finally:
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
-
-
-# The same as MLflow -------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
-    """What every scenario saw under each of the two modules."""
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    processes = {
-        module: subprocess.Popen(
-            [sys.executable, SCENARIOS, module, tmp_path_factory.mktemp(module)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-        )
-        for module in ("mlflow", "steplog")
-    }
-    return {module: json.loads(process.communicate()[0]) for module, process in processes.items()}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(mlflow_scenarios.SCENARIOS))
-def test_scenarios(name: str, outcomes: dict[str, dict[str, object]]) -> None:
-    """What a program sees, returned, raised and read back, is what MLflow shows it."""
-    assert outcomes["steplog"][name] == outcomes["mlflow"][name]
 
 
 # Metrics ------------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 A case is a function that takes the module under test, real MLflow or steplog, and returns what a
 program sees: numbers, texts, lists, dicts, and MLflow's entities as they come. An error that is to
-be compared is caught by `attempt`. Each case finds an empty experiment of its own in force.
+be compared is caught by `attempt`. A case finds an experiment in force, which it shares with the
+others of its module unless it asks to be `alone`.
 """
 
 from __future__ import annotations
@@ -11,74 +12,100 @@ import importlib
 import os
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
-# Each module of cases, and the part of the suite in which it runs.
-MODULES = {
-    "values": "logging",
-    "metrics": "logging",
-    "batches": "logging",
-    "params": "logging",
-    "asynchronous": "logging",
-    "runs": "logging",
-    "experiments": "logging",
-    "models": "reading",
-    "model_metrics": "reading",
-    "datasets": "reading",
-    "history": "reading",
-    "search_runs": "reading",
-    "search_orders": "reading",
-    "search_experiments": "reading",
-    "search_models": "reading",
-    "store": "reading",
-    "rest": "rest",
-    "rest_charts": "rest",
-    "rest_errors": "rest",
-}
+# The modules of cases, in the order in which they are done.
+MODULES = [
+    "values",
+    "metrics",
+    "batches",
+    "params",
+    "asynchronous",
+    "runs",
+    "experiments",
+    "models",
+    "model_metrics",
+    "datasets",
+    "history",
+    "search_runs",
+    "search_orders",
+    "search_experiments",
+    "search_models",
+    "store",
+    "rest",
+    "rest_charts",
+    "rest_errors",
+]
 
 UNKNOWN_RUN = "f" * 32
 UNKNOWN_EXPERIMENT = "424242"
 UNKNOWN_MODEL = "m-" + "f" * 32
 
 
+Function = Callable[[Any], object]
+
+
 class Case(NamedTuple):
     """One thing that is done in the same way to every target."""
 
     name: str  # module.function: "values.nan"
-    function: Callable[[Any], object]
+    function: Function
     over_http: bool  # MLflow itself shows something else over HTTP
     imported: bool  # `import steplog as mlflow` can do it too
+    local: bool  # only a store in this process can do it, none behind HTTP
+    alone: bool  # it needs an experiment of its own
 
     @property
-    def part(self) -> str:
-        """The part of the suite to which the case belongs."""
-        return MODULES[self.name.partition(".")[0]]
+    def module(self) -> str:
+        """The module of the case: which section of MLflow's behaviour it belongs to."""
+        return self.name.partition(".")[0]
+
+    @property
+    def raw(self) -> bool:
+        """Whether it takes a `Wire` to a server, and no module."""
+        return self.module.startswith("rest")
 
 
 CASES: dict[str, Case] = {}
 
 
+@overload
+def case(function: Function) -> Function: ...
+
+
+@overload
 def case(
-    function: Callable[[Any], object] | None = None,
+    *, over_http: bool = ..., imported: bool = ..., local: bool = ..., alone: bool = ...
+) -> Callable[[Function], Function]: ...
+
+
+def case(
+    function: Function | None = None,
     *,
     over_http: bool = False,
     imported: bool = True,
-) -> Any:
+    local: bool = False,
+    alone: bool = False,
+) -> Function | Callable[[Function], Function]:
     """Add a function to the cases.
 
     Args:
-        function: takes the module under test, returns what it saw.
+        function: takes the module under test, or a `Wire` to a server, and returns what it saw.
         over_http: MLflow's client shows something else where it speaks to a server than where it
             has a database. There, a server is compared with `mlflow server`, which costs more.
         imported: False where only MLflow's own package has what the case uses.
+        local: what the case uses is not there over HTTP.
+        alone: nothing else must be in the experiment in force.
 
     """
-    if function is None:
-        return lambda function: case(function, over_http=over_http, imported=imported)
-    name = f"{function.__module__.rpartition('cases_')[2]}.{function.__name__.rstrip('_')}"
-    assert name not in CASES, name
-    CASES[name] = Case(name, function, over_http, imported)
-    return function
+
+    def add(function: Function) -> Function:
+        name = f"{function.__module__.rpartition('cases_')[2]}.{function.__name__}"
+        assert name not in CASES, name
+        CASES[name] = Case(name, function, over_http, imported, local, alone)
+        return function
+
+    return add(function) if function else add
 
 
 def load() -> dict[str, Case]:
@@ -103,7 +130,7 @@ def attempt(function: Callable[..., object], *args: object, **kwargs: object) ->
 
 
 def experiment_id() -> str:
-    """Return the id of the experiment that the case found in force."""
+    """Return the id of the experiment that is in force."""
     return os.environ["MLFLOW_EXPERIMENT_ID"]
 
 

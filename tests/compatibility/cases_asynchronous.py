@@ -21,7 +21,7 @@ def waited_for(mlflow: Any) -> object:
 def flushed(mlflow: Any) -> object:
     """After `flush_async_logging` everything that was not waited for is there."""
     with mlflow.start_run() as run:
-        for step in range(20):
+        for step in range(5):
             mlflow.log_metric("m", step, step=step, timestamp=5, synchronous=False)
         mlflow.log_metrics({"a": 1, "b": 2}, synchronous=False)
         mlflow.log_param("p", 1, synchronous=False)
@@ -35,7 +35,7 @@ def flushed(mlflow: Any) -> object:
 def ended(mlflow: Any) -> object:
     """`end_run` stores what was not waited for before it ends the run."""
     with mlflow.start_run() as run:
-        for step in range(20):
+        for step in range(5):
             mlflow.log_metric("m", step, step=step, timestamp=5, synchronous=False)
     return [points(mlflow, run.info.run_id, "m"), mlflow.get_run(run.info.run_id).info.status]
 

@@ -15,6 +15,8 @@ from compatibility.cases import (
 )
 from compatibility.cases_models import new_model
 
+alone = case(alone=True)  # what a dataset is, is told to an experiment once
+
 
 class Table:
     """A dataset as programs define them: a name, a digest, and how to make MLflow's entity."""
@@ -39,7 +41,7 @@ def dataset_input(mlflow: Any, name: str = "table", digest: str = "d1", **tags: 
     )
 
 
-def names(mlflow: Any, run_id: str) -> list[list[object]]:
+def names(mlflow: Any, run_id: str) -> list[list[Any]]:
     """Return name, digest and tags of the datasets of a run, sorted."""
     found = mlflow.get_run(run_id).inputs.dataset_inputs
     return sorted(
@@ -48,7 +50,7 @@ def names(mlflow: Any, run_id: str) -> list[list[object]]:
     )
 
 
-@case
+@alone
 def logged(mlflow: Any) -> object:
     """`log_input` keeps the whole dataset, its tags and its context."""
     with mlflow.start_run() as run:
@@ -58,7 +60,7 @@ def logged(mlflow: Any) -> object:
     return [answer, len(found), found[0].dataset, tags]
 
 
-@case
+@alone
 def several_logged(mlflow: Any) -> object:
     """`log_inputs` takes lists of datasets, contexts and tags."""
     with mlflow.start_run() as run:
@@ -68,7 +70,7 @@ def several_logged(mlflow: Any) -> object:
     return names(mlflow, run.info.run_id)
 
 
-@case
+@alone
 def logged_wrongly(mlflow: Any) -> object:
     """A context needs a dataset, the lists need one length, and models are not taken here."""
     model = mlflow.entities.LoggedModelInput(new_model(mlflow))
@@ -82,7 +84,7 @@ def logged_wrongly(mlflow: Any) -> object:
         ]
 
 
-@case
+@alone
 def nothing_logged(mlflow: Any) -> object:
     """Nothing to log is no error; a run is started all the same."""
     return [
@@ -92,7 +94,7 @@ def nothing_logged(mlflow: Any) -> object:
     ]
 
 
-@case
+@case(imported=False, alone=True)
 def of_mlflow(mlflow: Any) -> object:
     """MLflow's own datasets can be logged, with their schema and their profile."""
     import numpy as np
@@ -105,7 +107,7 @@ def of_mlflow(mlflow: Any) -> object:
     return [found.name, found.digest, found.source_type, found.schema, found.profile]
 
 
-@case
+@alone
 def logged_again(mlflow: Any) -> object:
     """A dataset that a run already has keeps its first tags, and its first contents."""
     client, entities, run_id = mlflow.MlflowClient(), mlflow.entities, new_run(mlflow)
@@ -118,7 +120,7 @@ def logged_again(mlflow: Any) -> object:
     return [names(mlflow, run_id), source]
 
 
-@case
+@alone
 def digests(mlflow: Any) -> object:
     """Datasets of one name and different digests are different ones."""
     client, run_id = mlflow.MlflowClient(), new_run(mlflow)
@@ -127,7 +129,7 @@ def digests(mlflow: Any) -> object:
     return names(mlflow, run_id)
 
 
-@case
+@alone
 def too_long(mlflow: Any) -> object:
     """Name, digest, and the tags' keys and values have a greatest length."""
     client, run_id = mlflow.MlflowClient(), new_run(mlflow)
@@ -142,7 +144,7 @@ def too_long(mlflow: Any) -> object:
     return [outcomes, [[len(name), len(digest)] for name, digest, _ in names(mlflow, run_id)]]
 
 
-@case(over_http=True)
+@case(over_http=True, alone=True)
 def missing_fields(mlflow: Any) -> object:
     """A dataset needs its name, digest, type and source, a tag its key and value."""
     client, entities, run_id = mlflow.MlflowClient(), mlflow.entities, new_run(mlflow)
@@ -158,7 +160,7 @@ def missing_fields(mlflow: Any) -> object:
     return outcomes
 
 
-@case
+@alone
 def runs_that_take_none(mlflow: Any) -> object:
     """A deleted or an unknown run takes no inputs and no outputs."""
     client, deleted = mlflow.MlflowClient(), new_run(mlflow)
@@ -173,7 +175,7 @@ def runs_that_take_none(mlflow: Any) -> object:
     ]
 
 
-@case
+@alone
 def models_as_inputs(mlflow: Any) -> object:
     """A model can be an input of a run, once."""
     client, entities, run_id = mlflow.MlflowClient(), mlflow.entities, new_run(mlflow)
@@ -186,7 +188,7 @@ def models_as_inputs(mlflow: Any) -> object:
     return [len(client.get_run(run_id).inputs.model_inputs), found == {first, second}]
 
 
-@case
+@alone
 def models_as_outputs(mlflow: Any) -> object:
     """A model is an output of a run at a step."""
     run_id = new_run(mlflow)
@@ -198,7 +200,7 @@ def models_as_outputs(mlflow: Any) -> object:
     return [answer, sorted([[each.model_id == first, each.step] for each in found])]
 
 
-@case
+@alone
 def an_output_again(mlflow: Any) -> object:
     """A model that is an output already, at the same step or another."""
     client, run_id, model_id = mlflow.MlflowClient(), new_run(mlflow), new_model(mlflow)
@@ -207,7 +209,7 @@ def an_output_again(mlflow: Any) -> object:
     return [outcomes, [each.step for each in client.get_run(run_id).outputs.model_outputs]]
 
 
-@case
+@alone
 def unknown_models(mlflow: Any) -> object:
     """Whether a model that does not exist can be an input or an output."""
     client, entities, run_id = mlflow.MlflowClient(), mlflow.entities, new_run(mlflow)
@@ -219,7 +221,7 @@ def unknown_models(mlflow: Any) -> object:
     return [outcomes, found.inputs.model_inputs, found.outputs and found.outputs.model_outputs]
 
 
-@case
+@case(over_http=True, alone=True)
 def runs_without_any(mlflow: Any) -> object:
     """A run that has no inputs and no outputs, as it was created and as fetched."""
     client = mlflow.MlflowClient()
@@ -227,7 +229,7 @@ def runs_without_any(mlflow: Any) -> object:
     return [[each.inputs, each.outputs] for each in (run, client.get_run(run.info.run_id))]
 
 
-@case
+@alone
 def of_a_metric(mlflow: Any) -> object:
     """A metric's dataset becomes an input of the run, without tags, and once."""
     entity = mlflow.entities.Dataset("entity", "d2", "local", "here")
@@ -238,7 +240,7 @@ def of_a_metric(mlflow: Any) -> object:
     return [names(mlflow, run.info.run_id), points(mlflow, run.info.run_id, "acc")]
 
 
-@case
+@alone
 def shown_in_the_history(mlflow: Any) -> object:
     """The history says which dataset each point was measured on."""
     client, run_id = mlflow.MlflowClient(), new_run(mlflow)
@@ -250,7 +252,7 @@ def shown_in_the_history(mlflow: Any) -> object:
     ]
 
 
-@case
+@alone
 def no_datasets(mlflow: Any) -> object:
     """What is no dataset is refused as `dataset` of a metric."""
     with mlflow.start_run() as run:
@@ -262,7 +264,7 @@ def no_datasets(mlflow: Any) -> object:
     return [outcomes, mlflow.get_run(run.info.run_id).data.metrics]
 
 
-@case
+@alone
 def half_a_dataset(mlflow: Any) -> object:
     """A metric has both a dataset's name and its digest, or neither."""
     client, metric, run_id = mlflow.MlflowClient(), mlflow.entities.Metric, new_run(mlflow)

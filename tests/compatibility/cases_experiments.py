@@ -7,6 +7,8 @@ from typing import Any
 
 from compatibility.cases import UNKNOWN_EXPERIMENT, attempt, case, experiment_id, forget_experiment
 
+alone = case(alone=True)
+
 
 def new_experiment(mlflow: Any, **arguments: Any) -> str:
     """Create another experiment for the case that is being done, and return its id."""
@@ -14,7 +16,7 @@ def new_experiment(mlflow: Any, **arguments: Any) -> str:
     return str(mlflow.create_experiment(f"{mine}: other", **arguments))
 
 
-@case
+@alone
 def created(mlflow: Any) -> object:
     """A new experiment, field by field, found by its id and by its name."""
     other = new_experiment(mlflow, tags={"a": "1", "b": "x"})
@@ -27,7 +29,7 @@ def created(mlflow: Any) -> object:
     ]
 
 
-@case
+@alone
 def the_default_one(mlflow: Any) -> object:
     """Experiment 0 is named Default, and is always there."""
     found = mlflow.get_experiment("0")
@@ -35,7 +37,7 @@ def the_default_one(mlflow: Any) -> object:
     return [found.experiment_id, found.name, found.lifecycle_stage, found.tags, by_name.name]
 
 
-@case
+@alone
 def a_place_for_artifacts(mlflow: Any) -> object:
     """The place for artifacts is kept as it is given, and the runs' places lie below it."""
     other = new_experiment(mlflow, artifact_location="s3://bucket/some/where")
@@ -43,7 +45,7 @@ def a_place_for_artifacts(mlflow: Any) -> object:
     return [mlflow.get_experiment(other).artifact_location, run.info.artifact_uri]
 
 
-@case
+@alone
 def names_that_are_taken(mlflow: Any) -> object:
     """A name can be given once, also while the experiment that has it is deleted."""
     client, name = mlflow.MlflowClient(), "experiments.names_that_are_taken: other"
@@ -54,7 +56,7 @@ def names_that_are_taken(mlflow: Any) -> object:
     return outcomes
 
 
-@case
+@case(over_http=True, alone=True)
 def names_that_cannot_be(mlflow: Any) -> object:
     """An empty name, none, and one that is no text are refused."""
     client = mlflow.MlflowClient()
@@ -65,7 +67,7 @@ def names_that_cannot_be(mlflow: Any) -> object:
     ]
 
 
-@case
+@alone
 def length_of_names(mlflow: Any) -> object:
     """A name has at most 500 characters."""
     return [
@@ -74,14 +76,14 @@ def length_of_names(mlflow: Any) -> object:
     ]
 
 
-@case
+@alone
 def names_of_any_character(mlflow: Any) -> object:
     """Everything but the empty text is a name: slashes, quotes, spaces, other scripts."""
-    names = ["a/b//c", "..", "it's \"quoted\"", " ", "日本", "a\nb", "/Users/x@y.z/e"]
+    names = ["a/b//c", "..", 'it\'s "quoted"', " ", "日本", "a\nb", "/Users/x@y.z/e"]
     return [mlflow.get_experiment(mlflow.create_experiment(name)).name for name in names]
 
 
-@case
+@alone
 def unknown_ones(mlflow: Any) -> object:
     """An experiment that does not exist is not found by its id; by its name, it is None."""
     client = mlflow.MlflowClient()
@@ -97,7 +99,7 @@ def unknown_ones(mlflow: Any) -> object:
     ]
 
 
-@case
+@alone
 def chosen_by_name(mlflow: Any) -> object:
     """`set_experiment` creates what is missing, and is in force for runs and for children."""
     name = "experiments.chosen_by_name: other"
@@ -113,7 +115,7 @@ def chosen_by_name(mlflow: Any) -> object:
     ]
 
 
-@case
+@alone
 def chosen_by_id(mlflow: Any) -> object:
     """`set_experiment` takes the id of an experiment that exists."""
     other = new_experiment(mlflow)
@@ -121,7 +123,7 @@ def chosen_by_id(mlflow: Any) -> object:
     return [chosen.name, attempt(mlflow.set_experiment, experiment_id=UNKNOWN_EXPERIMENT)]
 
 
-@case
+@case(over_http=True, alone=True)
 def chosen_wrongly(mlflow: Any) -> object:
     """`set_experiment` takes a name or an id, one of them, and no empty name."""
     return [
@@ -132,7 +134,7 @@ def chosen_wrongly(mlflow: Any) -> object:
     ]
 
 
-@case
+@alone
 def chosen_though_deleted(mlflow: Any) -> object:
     """A deleted experiment is not chosen, neither by name nor by id."""
     other = new_experiment(mlflow)
@@ -143,7 +145,7 @@ def chosen_though_deleted(mlflow: Any) -> object:
     ]
 
 
-@case
+@alone
 def chosen_by_environment(mlflow: Any) -> object:
     """MLFLOW_EXPERIMENT_NAME, or _ID, is the experiment of a program that chose none."""
     other = new_experiment(mlflow)
@@ -159,7 +161,7 @@ def chosen_by_environment(mlflow: Any) -> object:
     return seen
 
 
-@case
+@alone
 def an_unknown_one_in_the_environment(mlflow: Any) -> object:
     """MLFLOW_EXPERIMENT_ID must exist, and agree with MLFLOW_EXPERIMENT_NAME."""
     new_experiment(mlflow)
@@ -171,7 +173,7 @@ def an_unknown_one_in_the_environment(mlflow: Any) -> object:
     return outcomes
 
 
-@case
+@alone
 def deleted_and_restored(mlflow: Any) -> object:
     """Deleting and restoring changes the stage of an experiment, and of its runs."""
     client, other = mlflow.MlflowClient(), new_experiment(mlflow)
@@ -184,7 +186,7 @@ def deleted_and_restored(mlflow: Any) -> object:
     return seen
 
 
-@case
+@alone
 def deleted_twice(mlflow: Any) -> object:
     """What is deleted cannot be deleted again, nor what is active restored."""
     client, other = mlflow.MlflowClient(), new_experiment(mlflow)
@@ -194,7 +196,7 @@ def deleted_twice(mlflow: Any) -> object:
     return outcomes
 
 
-@case
+@case(over_http=True, alone=True)
 def deleted_ones_take_nothing(mlflow: Any) -> object:
     """A deleted experiment takes no runs, no tags and no new name."""
     client, other = mlflow.MlflowClient(), new_experiment(mlflow)
@@ -208,7 +210,7 @@ def deleted_ones_take_nothing(mlflow: Any) -> object:
     ]
 
 
-@case
+@alone
 def found_though_deleted(mlflow: Any) -> object:
     """A deleted experiment is still found, by its id and by its name."""
     client, other = mlflow.MlflowClient(), new_experiment(mlflow)
@@ -217,7 +219,7 @@ def found_though_deleted(mlflow: Any) -> object:
     return [mlflow.get_experiment(other), mlflow.get_experiment_by_name(name).lifecycle_stage]
 
 
-@case
+@alone
 def renamed(mlflow: Any) -> object:
     """A new name is found, and the old one is free."""
     client, other = mlflow.MlflowClient(), new_experiment(mlflow)
@@ -228,7 +230,7 @@ def renamed(mlflow: Any) -> object:
     return [answer, found, second != other, attempt(client.rename_experiment, second, new)]
 
 
-@case
+@case(over_http=True, alone=True)
 def renamed_to_what_cannot_be(mlflow: Any) -> object:
     """An experiment is not renamed to an empty name, to none, or to a very long one."""
     client, other = mlflow.MlflowClient(), new_experiment(mlflow)
@@ -238,7 +240,7 @@ def renamed_to_what_cannot_be(mlflow: Any) -> object:
     ]
 
 
-@case
+@alone
 def tags(mlflow: Any) -> object:
     """Tags of an experiment are set, changed and removed; their values become text."""
     client, other = mlflow.MlflowClient(), new_experiment(mlflow, tags={"a": "1"})
@@ -251,7 +253,7 @@ def tags(mlflow: Any) -> object:
     return [answers, mlflow.get_experiment(other).tags]
 
 
-@case
+@alone
 def tags_of_the_active_one(mlflow: Any) -> object:
     """The fluent functions tag the experiment that is in force."""
     answers = [
@@ -261,7 +263,7 @@ def tags_of_the_active_one(mlflow: Any) -> object:
     return [answers, mlflow.get_experiment(experiment_id()).tags]
 
 
-@case
+@alone
 def tags_that_cannot_be(mlflow: Any) -> object:
     """A tag has a key of the usual form and a value of at most 20,000 characters."""
     client, other = mlflow.MlflowClient(), new_experiment(mlflow)
@@ -275,7 +277,7 @@ def tags_that_cannot_be(mlflow: Any) -> object:
     return [outcomes, {k: len(v) for k, v in mlflow.get_experiment(other).tags.items()}]
 
 
-@case
+@alone
 def tags_of_a_new_one(mlflow: Any) -> object:
     """The tags that a new experiment is given follow the same rules."""
     return [
@@ -285,7 +287,7 @@ def tags_of_a_new_one(mlflow: Any) -> object:
     ]
 
 
-@case
+@alone
 def last_update(mlflow: Any) -> object:
     """Creating, renaming and tagging an experiment each say when it last changed."""
     client, other = mlflow.MlflowClient(), new_experiment(mlflow)
@@ -297,10 +299,10 @@ def last_update(mlflow: Any) -> object:
     return [times, times == sorted(times), mlflow.get_experiment(other).creation_time]
 
 
-@case
+@alone
 def the_tracking_uri(mlflow: Any) -> object:
     """Setting a URI says it to this process and its children, and connects to nothing."""
     before = mlflow.get_tracking_uri()
-    seen = [os.environ["MLFLOW_TRACKING_URI"] == before, mlflow.MlflowClient().tracking_uri]
+    seen = [os.environ.get("MLFLOW_TRACKING_URI"), mlflow.MlflowClient().tracking_uri]
     mlflow.set_tracking_uri(before)
     return [before, *seen, mlflow.is_tracking_uri_set()]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any
 
 from compatibility.cases import UNKNOWN_MODEL, attempt, case, experiment_id, new_run, points
 from compatibility.cases_models import new_model
 
 
-def of_model(mlflow: Any, model_id: str) -> list[object]:
+def of_model(mlflow: Any, model_id: str) -> list[Any]:
     """Return the metrics of a model, in an order that does not depend on the store."""
     found = mlflow.get_logged_model(model_id).metrics or []
     return sorted(found, key=lambda each: (each.key, each.step, each.timestamp, str(each.value)))
@@ -21,7 +22,7 @@ def inputs(mlflow: Any, run_id: str) -> list[str]:
     return [each.model_id for each in found.model_inputs] if found else []
 
 
-def linked(mlflow: Any, model_ids: list[str], **keys: str) -> list[list[str]]:
+def linked(mlflow: Any, model_ids: list[str]) -> list[list[str]]:
     """Return which keys each of the models has."""
     return [sorted(each.key for each in of_model(mlflow, model_id)) for model_id in model_ids]
 
@@ -230,7 +231,7 @@ def one_value_per_dataset(mlflow: Any) -> object:
     return [[each.value, each.dataset_name, each.dataset_digest] for each in found]
 
 
-@case
+@case(alone=True)
 def in_searches(mlflow: Any) -> object:
     """A search shows the metrics of each model that it finds."""
     model_id = new_model(mlflow, "measured")
@@ -245,8 +246,6 @@ def in_searches(mlflow: Any) -> object:
 @case
 def named_by_the_environment(mlflow: Any) -> object:
     """MLFLOW_ACTIVE_MODEL_ID is looked at when a thread first asks which model is active."""
-    import threading
-
     os.environ["MLFLOW_ACTIVE_MODEL_ID"] = new_model(mlflow, "by environment")
     seen: list[object] = []
 

@@ -45,7 +45,7 @@ def created_with_little(mlflow: Any) -> object:
     return [model, mlflow.get_logged_model(model.model_id)]
 
 
-@case
+@case(over_http=True)
 def created_wrongly(mlflow: Any) -> object:
     """The experiment must exist and be active; so must tags and params have legal keys."""
     client = mlflow.MlflowClient()
@@ -60,7 +60,7 @@ def created_wrongly(mlflow: Any) -> object:
     ]
 
 
-@case
+@case(over_http=True)
 def names(mlflow: Any) -> object:
     """The name of a model is any text but for a few characters."""
     client = mlflow.MlflowClient()
@@ -71,7 +71,7 @@ def names(mlflow: Any) -> object:
     return seen
 
 
-@case
+@case(over_http=True)
 def initialized(mlflow: Any) -> object:
     """The fluent function takes run and experiment of the active run, and adds its tags."""
     with mlflow.start_run(run_name="source") as run:
@@ -149,7 +149,7 @@ def unknown_ones(mlflow: Any) -> object:
     ]
 
 
-@case
+@case(over_http=True, alone=True)
 def deleted(mlflow: Any) -> object:
     """A deleted model is found no more, nor deleted again, nor changed."""
     client, model_id = mlflow.MlflowClient(), new_model(mlflow)
@@ -221,7 +221,7 @@ def active_by_id(mlflow: Any) -> object:
     return [before, active.name, during, mlflow.get_active_model_id()]
 
 
-@case
+@case(alone=True)
 def active_by_name(mlflow: Any) -> object:
     """A model is made active by its name; a missing one is created, external and READY."""
     model_id = new_model(mlflow, "known")

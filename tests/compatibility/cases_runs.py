@@ -30,7 +30,7 @@ def in_thread(function: Any) -> object:
 # Starting ---------------------------------------------------------------------------------------
 
 
-@case
+@case(over_http=True)
 def a_whole_run(mlflow: Any) -> object:
     """A run that was started, logged to and ended, field by field, as it was and as fetched."""
     with mlflow.start_run(run_name="whole") as run:
@@ -69,7 +69,7 @@ def the_user_of_the_environment(mlflow: Any) -> object:
     return [found.data.tags["mlflow.user"], found.info.user_id]
 
 
-@case
+@case(over_http=True)
 def runs_of_the_client(mlflow: Any) -> object:
     """The client's `create_run` adds no tags but the name, and knows no user."""
     client = mlflow.MlflowClient()
@@ -205,9 +205,8 @@ def a_second_run(mlflow: Any) -> object:
 @case
 def parents(mlflow: Any) -> object:
     """`get_parent_run` returns the parent, or None."""
-    with mlflow.start_run(run_name="parent") as parent:
-        with mlflow.start_run(nested=True) as child:
-            pass
+    with mlflow.start_run(run_name="parent") as parent, mlflow.start_run(nested=True) as child:
+        pass
     client = mlflow.MlflowClient()
     return [
         mlflow.get_parent_run(child.info.run_id).info.run_name,
@@ -221,8 +220,8 @@ def parents(mlflow: Any) -> object:
 def adopted_by_a_parent(mlflow: Any) -> object:
     """`parent_run_id` names a parent that is not active, or the one that is."""
     with mlflow.start_run(run_name="parent") as parent:
-        with mlflow.start_run(nested=True, parent_run_id=parent.info.run_id) as first:
-            pass
+        first = mlflow.start_run(nested=True, parent_run_id=parent.info.run_id)
+        mlflow.end_run()
     with mlflow.start_run(parent_run_id=parent.info.run_id) as second:
         pass
     children = [mlflow.get_parent_run(run.info.run_id).info.run_name for run in (first, second)]

@@ -9,13 +9,15 @@ from compatibility.cases_models import new_model
 
 _experiment_ids: dict[str, str] = {}
 
-# name, type, params, tags, metrics as (key, value, step, dataset and digest)
+TRAIN, TEST = ("train", "d1"), ("test", "d2")  # datasets: name and digest
+
+# name, type, params, tags, metrics as (key, value, step, dataset)
 MODELS: list[tuple[str, str, dict[str, str], dict[str, str], list[tuple[Any, ...]]]] = [
-    ("alpha", "cnn", {"lr": "0.1"}, {"team": "red"}, [("acc", 0.5, 0, None), ("acc", 0.9, 1, None)]),
-    ("beta", "CNN", {"lr": "0.01"}, {"team": "Red"}, [("acc", 0.7, 0, ("train", "d1"))]),
-    ("gamma", "mlp", {"lr": "0.1"}, {}, [("acc", 0.8, 0, ("test", "d2")), ("val acc", 1, 0, None)]),
+    ("alpha", "cnn", {"lr": "0.1"}, {"team": "red"}, [("acc", 0.5, 0), ("acc", 0.9, 1)]),
+    ("beta", "CNN", {"lr": "0.01"}, {"team": "Red"}, [("acc", 0.7, 0, *TRAIN)]),
+    ("gamma", "mlp", {"lr": "0.1"}, {}, [("acc", 0.8, 0, *TEST), ("val acc", 1, 0)]),
     ("delta", "", {}, {"team": "blue"}, []),
-]  # fmt: skip
+]
 
 
 def models(mlflow: Any) -> str:
@@ -28,17 +30,10 @@ def models(mlflow: Any) -> str:
             tick()
             run_id = client.create_run(made, run_name=name).info.run_id
             model = client.create_logged_model(made, name, run_id, tags, params, model_type)
-            for key, value, step, dataset in metrics:
-                name, digest = dataset or (None, None)
+            for key, value, step, *dataset in metrics:
+                names = dict(zip(("dataset_name", "dataset_digest"), dataset, strict=False))
                 client.log_metric(
-                    run_id,
-                    key,
-                    value,
-                    step + 1,
-                    step,
-                    dataset_name=name,
-                    dataset_digest=digest,
-                    model_id=model.model_id,
+                    run_id, key, value, step + 1, step, model_id=model.model_id, **names
                 )
             if metrics:
                 client.finalize_logged_model(model.model_id, "READY")
@@ -147,13 +142,13 @@ def datasets_without_digest(mlflow: Any) -> object:
     return found(mlflow, "metrics.acc > 0.6", datasets=[{"dataset_name": "train"}])
 
 
-@case
+@case(over_http=True)
 def bad_datasets(mlflow: Any) -> object:
     """A dataset without a name is refused."""
     return found(mlflow, "metrics.acc > 0.6", datasets=[{"dataset_digest": "d1"}])
 
 
-@case
+@case(over_http=True)
 def mistakes(mlflow: Any) -> object:
     """Unknown fields, comparators and values are errors that name them."""
     return found(
@@ -201,7 +196,7 @@ def orders_on_datasets(mlflow: Any) -> object:
     )
 
 
-@case
+@case(over_http=True)
 def bad_orders(mlflow: Any) -> object:
     """Unknown fields give no order, and an order names a field."""
     return ordered(
@@ -239,7 +234,7 @@ def pages(mlflow: Any) -> object:
             return seen
 
 
-@case
+@case(over_http=True)
 def bad_pages(mlflow: Any) -> object:
     """Sizes and tokens that cannot be are refused."""
     client, models_id = mlflow.MlflowClient(), models(mlflow)
@@ -250,7 +245,7 @@ def bad_pages(mlflow: Any) -> object:
     ]
 
 
-@case
+@case(over_http=True, alone=True)
 def experiments(mlflow: Any) -> object:
     """Only the models of the experiments that are named are found."""
     client = mlflow.MlflowClient()
@@ -271,7 +266,7 @@ def frame(mlflow: Any) -> object:
     return [list(frame.columns), list(frame["name"]), list(frame["status"]), list(frame["params"])]
 
 
-@case
+@case(alone=True)
 def as_a_list(mlflow: Any) -> object:
     """A list of models, as many as were asked for; without experiments, of the one in force."""
     new_model(mlflow, "mine")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+from itertools import groupby
 from typing import Any
 
-from compatibility.cases import attempt, case, new_run
+from compatibility.cases import attempt, case, experiment_id, new_run
 from compatibility.population import EXPERIMENT, found, ordered, population
 
 
@@ -121,13 +122,12 @@ def spellings(mlflow: Any) -> object:
     )
 
 
-@case
+@case(alone=True)
 def equal_starts(mlflow: Any) -> object:
     """Runs that started in the same millisecond are ordered by their ids."""
     client = mlflow.MlflowClient()
     runs = [new_run(mlflow, start_time=5) for _ in range(4)]
-    experiment = client.get_run(runs[0]).info.experiment_id
-    seen = [run.info.run_id for run in client.search_runs([experiment])]
+    seen = [run.info.run_id for run in client.search_runs([experiment_id()])]
     return seen == sorted(runs)
 
 
@@ -165,7 +165,7 @@ def a_full_last_page(mlflow: Any) -> object:
     return [len(page), page.token]
 
 
-@case
+@case(over_http=True)
 def sizes_that_cannot_be(mlflow: Any) -> object:
     """A page has 1 to 50,000 runs."""
     client, experiment_id = mlflow.MlflowClient(), population(mlflow)
@@ -175,7 +175,7 @@ def sizes_that_cannot_be(mlflow: Any) -> object:
     }
 
 
-@case
+@case(over_http=True)
 def bad_tokens(mlflow: Any) -> object:
     """A token that no page had is refused, with the reason."""
     client, experiment_id = mlflow.MlflowClient(), population(mlflow)
@@ -209,7 +209,7 @@ def views(mlflow: Any) -> object:
     ]
 
 
-@case
+@case(over_http=True)
 def bad_views(mlflow: Any) -> object:
     """What another number means as a view."""
     return [found(mlflow, "", run_view_type=view) for view in (0, 4)]
@@ -225,16 +225,12 @@ def frame(mlflow: Any) -> object:
     dtypes = {name: str(kind) for name, kind in frame.dtypes.items()}
     columns = list(frame.columns)
     rows = frame.drop(columns=["run_id", "experiment_id", "artifact_uri"]).values.tolist()
-    fixed = [name for name in columns if "." not in name]
+    kinds = [kind for kind, _ in groupby(name.partition(".")[0] for name in columns[6:])]
     return {
-        "fixed columns": fixed,
-        "order of kinds": sorted({name.partition(".")[0] for name in columns[6:]}),
+        "fixed columns": columns[:6],
+        "order of the others": kinds,
         "columns": sorted(columns),
         "types": dict(sorted(dtypes.items())),
-        "first names": {
-            kind: next(name for name in columns if name.startswith(kind))
-            for kind in ("metrics.", "params.", "tags.")
-        },
         "rows": [dict(zip(columns[2:3] + columns[4:], row, strict=True)) for row in rows],
     }
 
@@ -266,7 +262,7 @@ def as_a_list(mlflow: Any) -> object:
     return names
 
 
-@case
+@case(alone=True)
 def which_experiments(mlflow: Any) -> object:
     """Runs are searched in the experiment in force, in those named, or in all."""
     population(mlflow)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from compatibility.cases import UNKNOWN_EXPERIMENT, attempt, case, new_run
+from compatibility.cases import UNKNOWN_EXPERIMENT, attempt, case, experiment_id, new_run
 from compatibility.population import found, population
 
 
@@ -208,7 +209,7 @@ def ids(mlflow: Any) -> object:
         "in one": f"attributes.run_id IN ('{first}')",
         "not in": f"run_id NOT IN ('{first}','{second}')",
         "like": f"run_id LIKE '{first[:10]}%'",
-        "unquoted": f"run_id = {first}",
+        "unquoted": "run_id = abc",
     }
     return {
         name: attempt(
@@ -370,7 +371,7 @@ def quotes(mlflow: Any) -> object:
         "params.lr = '0.1",
         'params.lr = "0.1',
         "params.lr = 0.1'",
-        "tags.note = \"it's\"",
+        'tags.note = "it\'s"',
         "tags.note = 'say \"hi\"'",
         "metrics.`loss > 0",
         "params.lr = `0.1`",
@@ -393,7 +394,7 @@ def keys_that_are_not_there(mlflow: Any) -> object:
     )
 
 
-@case
+@case(alone=True)
 def experiments(mlflow: Any) -> object:
     """Runs of several experiments are found together; unknown ones have none."""
     client = mlflow.MlflowClient()
@@ -404,7 +405,7 @@ def experiments(mlflow: Any) -> object:
     def names(ids: object) -> object:
         return [run.info.run_name for run in client.search_runs(ids)]
 
-    mine = mlflow.get_experiment_by_name("search_runs.experiments").experiment_id
+    mine = experiment_id()
     return [
         attempt(names, [other, mine]),
         attempt(names, [other]),
@@ -430,24 +431,23 @@ def deleted_experiments(mlflow: Any) -> object:
     ]
 
 
-@case
+@case(alone=True)
 def what_was_just_logged(mlflow: Any) -> object:
     """A search finds what the call before it has logged, changed or deleted."""
     client, run_id = mlflow.MlflowClient(), new_run(mlflow, run_name="fresh")
-    experiment = client.get_run(run_id).info.experiment_id
+    changes: list[tuple[Callable[[], object], str]] = [
+        (lambda: client.log_metric(run_id, "m", 1), "metrics.m = 1"),
+        (lambda: client.log_metric(run_id, "m", 2, step=1), "metrics.m = 2"),
+        (lambda: client.log_metric(run_id, "m", 3), "metrics.m = 3"),
+        (lambda: client.log_param(run_id, "p", 1), "params.p = '1'"),
+        (lambda: client.set_tag(run_id, "t", 1), "tags.t = '1'"),
+        (lambda: client.delete_tag(run_id, "t"), "tags.t = '1'"),
+        (lambda: client.set_terminated(run_id, "FAILED"), "status = 'FAILED'"),
+    ]
     seen = []
-    for change in (
-        lambda: client.log_metric(run_id, "m", 1),
-        lambda: client.log_metric(run_id, "m", 2, step=1),
-        lambda: client.log_param(run_id, "p", 1),
-        lambda: client.set_tag(run_id, "t", 1),
-        lambda: client.delete_tag(run_id, "t"),
-        lambda: client.set_terminated(run_id, "FAILED"),
-    ):
+    for change, text in changes:
         change()
-        filters = ["metrics.m = 1", "metrics.m = 2", "params.p = '1'", "tags.t = '1'"]
-        filters.append("status = 'FAILED'")
-        seen.append([len(client.search_runs([experiment], each)) for each in filters])
+        seen.append(len(client.search_runs([experiment_id()], text)))
     return seen
 
 

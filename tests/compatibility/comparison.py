@@ -1,4 +1,4 @@
-"""In which fields two targets differ, and which of these differences are accepted."""
+"""In which fields two targets differ, and what is wrong about that."""
 
 from __future__ import annotations
 
@@ -11,31 +11,37 @@ ABSENT = "(nothing there)"
 class Difference(NamedTuple):
     """One field of what one case saw, which is not the same in steplog as in MLflow."""
 
-    case: str
-    path: str  # to the field, as one would write it in Python: "[1].metrics.loss"
+    field: str  # the case, and the path from there as one would write it: "runs.tags[1].a"
     mlflow: Any
     steplog: Any
 
     def __str__(self) -> str:
-        return f"{self.case}{self.path}\n    MLflow:  {self.mlflow!r}\n    steplog: {self.steplog!r}"
+        return f"{self.field}\n    MLflow:  {self.mlflow!r}\n    steplog: {self.steplog!r}"
 
 
-def differences(case: str, mlflow: Any, steplog: Any, path: str = "") -> Iterator[Difference]:
-    """Yield every field in which two answers of one case differ."""
-    if is_error(mlflow) != is_error(steplog):
-        yield Difference(case, path, mlflow, steplog)
-    elif isinstance(mlflow, dict) and isinstance(steplog, dict):
+def differences(field: str, mlflow: Any, steplog: Any) -> Iterator[Difference]:
+    """Yield every field below this one in which two answers differ."""
+    if isinstance(mlflow, dict) and isinstance(steplog, dict):
         for key in {**mlflow, **steplog}:
-            inner = f"{path}.{key}" if key.isidentifier() else f"{path}[{key!r}]"
-            yield from differences(case, mlflow.get(key, ABSENT), steplog.get(key, ABSENT), inner)
-    elif isinstance(mlflow, list) and isinstance(steplog, list):
+            inner = f"{field}.{key}" if key.isidentifier() else f"{field}[{key!r}]"
+            yield from differences(inner, mlflow.get(key, ABSENT), steplog.get(key, ABSENT))
+    elif _is_list(mlflow) and _is_list(steplog):
         for index in range(max(len(mlflow), len(steplog))):
             left, right = (each[index : index + 1] or [ABSENT] for each in (mlflow, steplog))
-            yield from differences(case, left[0], right[0], f"{path}[{index}]")
+            yield from differences(f"{field}[{index}]", left[0], right[0])
     elif (type(mlflow), repr(mlflow)) != (type(steplog), repr(steplog)):  # -0.0 is not 0.0
-        yield Difference(case, path, mlflow, steplog)
+        yield Difference(field, mlflow, steplog)
 
 
-def is_error(value: Any) -> bool:
-    """Tell whether this is what `plain` makes of an error; it differs as one thing, or by field."""
-    return isinstance(value, list) and len(value) == 4 and value[0] == "raised"
+def _is_list(value: Any) -> bool:
+    # `plain` makes lists of errors, too, but an error is one thing.
+    return isinstance(value, list) and value[:1] not in (["raised"], ["refused"])
+
+
+def report(found: list[Difference], accepted: list[Difference]) -> str:
+    """Return what is wrong: differences that are not accepted, and accepted ones that are gone."""
+    # By their text, for NaN is not equal to itself.
+    texts, expected = [str(each) for each in found], [str(each) for each in accepted]
+    unexpected = [text for text in texts if text not in expected]
+    gone = [f"accepted, but so no more: {text}" for text in expected if text not in texts]
+    return "\n".join(unexpected + gone)

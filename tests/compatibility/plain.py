@@ -1,9 +1,10 @@
 """What a case saw, as JSON in which nothing differs from one run of it to the next.
 
-Entities become dicts of all their fields, errors become their kind, code and text. Ids become RUN
-1, RUN 2, … in the order in which they are met; a time of now becomes NOW; directories and servers
-lose their names. What cannot be told apart any more after that (two runs that changed places) a
-case tells apart itself, by giving its runs names.
+Entities become dicts of all their fields, errors become their kind, code and text, and refused
+requests their status and what was said. Ids become RUN 1, RUN 2, … in the order in which they are
+met; a time of now becomes NOW; directories and servers lose their names. What cannot be told apart
+any more after that (two runs that changed places) a case tells apart itself, by giving its runs
+names.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ SET = re.compile(r"\{('[^{}]*')\}")
 # What the driver of MLflow's database said, up to the end of the message.
 DATABASE_TEXT = re.compile(r"\(sqlite3\.(\w+)\).*", re.DOTALL)
 
+# What `_error` takes away where the error itself is shown, in the text of another one.
+REPR_OF_REST_ERROR = re.compile(r"RestException\((['\"])[A-Z_]+: ")
+
 
 class Plain:
     """Turns what one case saw into JSON. Times since `started` (seconds since 1970) are now."""
@@ -66,7 +70,7 @@ class Plain:
     def value(self, value: Any) -> Any:
         """Return a value as JSON."""
         kind = type(value).__name__
-        if value is None or isinstance(value, (bool, float)) and kind in ("bool", "float"):
+        if value is None or (isinstance(value, (bool, float)) and kind in ("bool", "float")):
             return value
         if isinstance(value, Enum):
             return f"{kind}.{value.name}"
@@ -74,13 +78,19 @@ class Plain:
             return "NOW" if self._is_now(value) else value
         if isinstance(value, str):
             return self.text(value)
+        if kind == "Answer" and value["status"] >= 400:
+            return ["refused", value["status"], self.value(value["body"])]
         if isinstance(value, dict):
-            return {self.text(str(key)): self.value(each) for key, each in value.items()}
+            return {self.text(str(key)): self._field(key, each) for key, each in value.items()}
         if isinstance(value, Raised):
             return self._error(value.error)
         if isinstance(value, (list, tuple)):
             items = [self.value(each) for each in value]
-            return {"page": items, "token": token(value)} if hasattr(value, "token") else items
+            return (
+                {"page": items, "token": self.value(token(value))}
+                if hasattr(value, "token")
+                else items
+            )
         return self._object(kind, value)
 
     def text(self, text: str) -> str:
@@ -89,6 +99,7 @@ class Plain:
             text = text.replace(place, name)
         if GENERATED_NAME.fullmatch(text):
             return "GENERATED NAME"
+        text = REPR_OF_REST_ERROR.sub(r"MlflowException(\1", text)
         text = DATABASE_TEXT.sub(r"(sqlite3.\1)", text)
         text = re.sub(r"\bm-[0-9a-f]{32}\b", lambda match: self._name("MODEL", match[0]), text)
         text = re.sub(r"\b[0-9a-f]{32}\b", lambda match: self._name("RUN", match[0]), text)
@@ -109,17 +120,12 @@ class Plain:
         # Its subclasses say where an error came from; over HTTP, the text says its code first.
         kinds = [each.__name__ for each in type(error).__mro__]
         kind = "MlflowException" if "MlflowException" in kinds else kinds[0]
-        if kinds[0] == "RestException":
-            text = text.removeprefix(f"{code}: ")
-        return ["raised", kind, code, self.text(text)]
+        return ["raised", kind, code, self.text(text.removeprefix(f"{code}: "))]
 
     def _object(self, kind: str, value: Any) -> Any:
         if kind in FIELDS:
-            fields = {name: getattr(value, name) for name in FIELDS[kind].split()}
-            return {
-                name: self._place(field) if name.startswith("artifact_") else self.value(field)
-                for name, field in fields.items()
-            }
+            names = FIELDS[kind].split()
+            return {name: self._field(name, getattr(value, name)) for name in names}
         if kind in SCALARS:
             return self.value(SCALARS[kind](value))
         if kind in ("NaTType", "NAType"):
@@ -133,9 +139,11 @@ class Plain:
             return f"bytes {value!r}"
         raise TypeError(f"a case returned {value!r}, of which nothing is known here")
 
-    def _place(self, uri: str) -> str:
-        """Return where artifacts are, without the root, which is whatever a store was given."""
-        return re.sub(r"^.*?/(?=EXPERIMENT \d|0(/|$))", "ROOT/", self.text(uri))
+    def _field(self, name: object, value: Any) -> Any:
+        if name in ("artifact_location", "artifact_uri") and isinstance(value, str):
+            # Below which root they lie is whatever a store was given.
+            return re.sub(r"^.*?/(?=EXPERIMENT \d|0(/|$))", "ROOT/", self.text(value))
+        return self.value(value)
 
 
 def token(page: Any) -> Any:

@@ -7,6 +7,8 @@ first.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from compatibility.cases import attempt
@@ -16,9 +18,9 @@ class Member(NamedTuple):
     """One run of the population."""
 
     name: str
-    metrics: dict[str, float] = {}
-    params: dict[str, str] = {}
-    tags: dict[str, str] = {}
+    metrics: Mapping[str, float] = MappingProxyType({})
+    params: Mapping[str, str] = MappingProxyType({})
+    tags: Mapping[str, str] = MappingProxyType({})
     status: str | None = None
     datasets: tuple[tuple[str, str, str], ...] = ()  # name, digest, context
     deleted: bool = False
@@ -65,7 +67,7 @@ def population(mlflow: Any) -> str:
 
 def _create(mlflow: Any, experiment_id: str, member: Member, start_time: int) -> None:
     client, entities = mlflow.MlflowClient(), mlflow.entities
-    run = client.create_run(experiment_id, start_time, member.tags, member.name)
+    run = client.create_run(experiment_id, start_time, dict(member.tags), member.name)
     run_id = run.info.run_id
     client.log_batch(
         run_id,

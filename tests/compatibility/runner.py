@@ -1,4 +1,4 @@
-"""Does every case of a part on one target, and writes what each saw, as JSON.
+"""Does cases on one target, and writes what each of them saw, as JSON.
 
 Run as ``python -m compatibility.runner MODULE URI FILE CASE…``: `MODULE` is "mlflow" or "steplog",
 `URI` its tracking URI, `FILE` where to write. The cases of raw HTTP requests are handed a `Wire`
@@ -30,15 +30,16 @@ def count_from(database: Path) -> None:
     """Let a database of MLflow's, which must exist, give its next experiment an id of 18 digits."""
     with sqlite3.connect(database) as connection:
         connection.execute(
-            "INSERT INTO experiments (experiment_id, name, lifecycle_stage, workspace)"
-            " VALUES (?, 'the first', 'deleted', 'default')",
+            "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage,"
+            " creation_time, last_update_time, workspace)"
+            " VALUES (?, 'the first', '', 'deleted', 0, 0, 'default')",
             (FIRST_EXPERIMENT,),
         )
     connection.close()
 
 
 class Runner:
-    """Does cases, one after the other, each in a state that knows nothing of the one before."""
+    """Does cases, one after the other, each in a process that looks as if it had just begun."""
 
     def __init__(self, module: str, uri: str) -> None:
         self.mlflow: Any = importlib.import_module(module)
@@ -48,20 +49,30 @@ class Runner:
         if uri.startswith("sqlite:///"):
             count_from(Path(uri.removeprefix("sqlite:///")))
         self.environment = dict(os.environ)
-        self.places = {uri: "STORE", str(Path.cwd()): "DIRECTORY"}
+        self.started = time.time()
+        self.experiments: dict[str, str] = {}  # name -> id
+        port = uri.rpartition(":")[2]
+        self.places = {uri: "STORE", f"port={port}": "port=PORT", str(Path.cwd()): "DIRECTORY"}
 
     def do(self, case: Case) -> Any:
         """Do one case and return what it saw."""
-        plain = Plain(time.time(), self.places)
+        plain = Plain(self.started, self.places)
         try:
-            if case.part == "rest":
+            if case.raw:
                 return plain.value(case.function(Wire(self.uri, case.name)))
-            self.mlflow.set_experiment(case.name)
+            self.choose_experiment(case.name if case.alone else case.module)
             return plain.value(case.function(self.mlflow))
         except Exception:
             return {"crashed": plain.text(traceback.format_exc())}
         finally:
             self.clean()
+
+    def choose_experiment(self, name: str) -> None:
+        """Put an experiment in force, which is created where it is asked for first."""
+        if name in self.experiments:
+            self.mlflow.set_experiment(experiment_id=self.experiments[name])
+        else:
+            self.experiments[name] = self.mlflow.set_experiment(name).experiment_id
 
     def clean(self) -> None:
         """End what the case left running, and forget what it chose."""

@@ -9,6 +9,11 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 API = "/api/2.0/mlflow/"
+ONLY_IN_MLFLOW = ("sqlstate", "error_class")
+
+
+class Answer(dict[str, Any]):
+    """The status, the content's type and the body of an answer."""
 
 
 class Wire:
@@ -32,12 +37,12 @@ class Wire:
         body = {"experiment_id": self.experiment_id, "start_time": 1, **fields}
         return str(self.post("runs/create", body)["body"]["run"]["info"]["run_id"])
 
-    def get(self, path: str, **parameters: object) -> dict[str, Any]:
+    def get(self, path: str, **parameters: object) -> Answer:
         """Send a GET request. A list is sent as one parameter for each of its items."""
         query = urlencode(parameters, doseq=True)
         return self.send("GET", f"{path}?{query}" if query else path)
 
-    def post(self, path: str, body: object, method: str = "POST") -> dict[str, Any]:
+    def post(self, path: str, body: object, method: str = "POST") -> Answer:
         """Send a JSON body."""
         return self.send(method, path, json.dumps(body).encode())
 
@@ -47,8 +52,10 @@ class Wire:
         path: str,
         body: bytes | None = None,
         content_type: str = "application/json",
+        *,
+        in_full: bool = False,
         **headers: str,
-    ) -> dict[str, Any]:
+    ) -> Answer:
         """Send a request; return the status, the content's type and the body.
 
         Args:
@@ -56,6 +63,7 @@ class Wire:
             path: below `API`, or from the root where it begins with a slash.
             body: as it goes over the wire.
             content_type: what the body is said to be.
+            in_full: return all fields of an error, also those that no client looks at.
             headers: others, with underscores for hyphens.
 
         """
@@ -70,17 +78,17 @@ class Wire:
                 return seen(answer.status, answer.headers, answer.read())
         except HTTPError as error:
             with error:
-                return seen(error.code, error.headers, error.read())
+                return seen(error.code, error.headers, error.read(), in_full)
 
 
-def seen(status: int, headers: Any, body: bytes) -> dict[str, Any]:
+def seen(status: int, headers: Any, body: bytes, in_full: bool = True) -> Answer:
     """Return what an answer says, as far as clients look at it."""
     kind = headers.get_content_type()
-    text = body.decode()
-    return {
-        "status": status,
-        "type": kind,
-        "body": json.loads(text) if kind == "application/json" and text else text,
-    }
-
-
+    read: Any = None
+    if kind == "application/json" and body:
+        read = json.loads(body)
+        if not in_full:
+            read = {name: each for name, each in read.items() if name not in ONLY_IN_MLFLOW}
+    elif len(body) < 20:  # what longer pages say, which are for people, is nobody's contract
+        read = body.decode()
+    return Answer(status=status, type=kind, body=read)
