@@ -20,8 +20,7 @@ LAYERS = """
     command
     server.supervisor
     server.serving
-    server.connection
-    server.incoming
+    server.asgi server.connection
     server.app server.about
     server.guard server.routes
     server.tokens server.answers server.logs

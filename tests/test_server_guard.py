@@ -489,12 +489,12 @@ def test_the_server_has_nothing_that_opens_urls_or_runs_data() -> None:
 
 def test_what_the_server_needs_is_said() -> None:
     """Without what the server needs the command says how to get it."""
-    script = "import sys; sys.modules['httptools'] = None; from steplog.cli import main; main()"
+    script = "import sys; sys.modules['uvicorn'] = None; from steplog.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", script, "server", "--port", "0"], capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert "httptools: pip install 'steplog[server]'" in done.stderr
+    assert "uvicorn: pip install 'steplog[server]'" in done.stderr
 
 
 def test_logging_loads_nothing_of_the_server() -> None:
@@ -502,7 +502,7 @@ def test_logging_loads_nothing_of_the_server() -> None:
     script = (
         "import sys, steplog; steplog.start_run(); steplog.log_metric('a', 1); steplog.end_run();"
         "print([m for m in sys.modules if m.startswith('steplog.server') or m in "
-        "('httptools', 'msgspec', 'asyncio', 'multiprocessing')])"
+        "('uvicorn', 'httptools', 'msgspec', 'asyncio', 'multiprocessing')])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

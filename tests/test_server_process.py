@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import resource
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from serving import API, SECONDS, Server, ask, read_all, serving
+from serving import API, SECONDS, Server, ask, serving
 
 import steplog
 from steplog.cli import main
@@ -113,15 +114,6 @@ def test_requests_sent_ahead_are_answered_in_order(server: Server) -> None:
     assert [int(each[:3]) for each in answers.split(b"HTTP/1.1 ")[1:]] == [200] * 40 + [404]
     assert answers.count(run_id.encode()) >= 20
     assert history(server, run_id) == [1]
-
-
-def test_a_client_that_closes_its_half(server: Server) -> None:
-    """Who has sent all and says so still gets the answer."""
-    with server.connect() as connection:
-        connection.sendall(b"GET %b/experiments/get?experiment_id=0 HTTP/1.1\r\n" % API.encode())
-        connection.sendall(HOST + b"\r\n")
-        connection.shutdown(socket.SHUT_WR)
-        assert status_of(read_all(connection)) == 200
 
 
 def test_who_waits_for_a_word_gets_it(server: Server) -> None:
@@ -355,7 +347,9 @@ def test_a_stop_lets_requests_finish(tmp_path: Path, number: signal.Signals) -> 
         connection.sendall(head % (LOG_METRIC.encode(), JSON, len(body)) + body[:10])
         ask_health = b"GET /health HTTP/1.1\r\n" + HOST + b"\r\n"
         idle.sendall(ask_health)
-        assert status_of(idle.recv(1 << 16)) == 200
+        answer = b""
+        while not answer.endswith(b"\r\n\r\nOK"):
+            answer += idle.recv(1 << 16)
         server.process.send_signal(number)
         assert idle.recv(1) == b""
         answer = ask(connection, body[10:])
@@ -383,7 +377,7 @@ def test_a_kill_loses_nothing_that_was_answered(tmp_path: Path, workers: int) ->
             for step in range(first, 1 << 40, 4):
                 try:
                     reply = server.request("POST", LOG_METRIC, point(run_id, step))
-                except (OSError, ValueError):
+                except (OSError, ValueError, http.client.HTTPException):
                     return  # killed
                 assert reply.status == 200
                 answered.append(step)

@@ -69,6 +69,16 @@ def failed(error: MlflowException) -> Answer:
     return refused(error.message, error.error_code)
 
 
+def headers(answer: Answer) -> list[tuple[bytes, bytes]]:
+    """Return the headers of an answer's own, as they are sent."""
+    sent = [(b"content-type", answer.content_type.encode("latin-1"))]
+    if isinstance(answer.body, bytes):
+        sent.append((b"content-length", b"%d" % len(answer.body)))
+    for name, value in answer.headers:
+        sent.append((name.encode("latin-1"), value.encode("latin-1")))
+    return sent
+
+
 def page(text: str, status: int = 200) -> Answer:
     """Return plain text, for a person; a browser shows it and runs nothing of it."""
     return Answer(text.encode(), "text/plain; charset=utf-8", status)

@@ -4,7 +4,7 @@
 `App.answer_at_once` have the endpoint's handler answer it, and make every error a document that
 MLflow's clients understand. A user's mistake is never a 500: clients try those again for minutes.
 
-What is not here: bytes on the wire (`steplog.server.connection`), what endpoints do.
+What is not here: bodies and threads (`steplog.server.asgi`), what endpoints do.
 """
 
 from __future__ import annotations

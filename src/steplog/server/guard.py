@@ -28,6 +28,7 @@ _HOST = re.compile(r"(?:\[(?P<literal>[^\]]+)\]|(?P<name>[^:]+))(?::\d*)?")
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _RANK = {role: rank for rank, role in enumerate(get_args(Role))}
 _JSON = b"application/json"
+_SINGLE = frozenset({b"host", b"authorization", b"origin", b"content-type", b"expect"})
 _NOBODY = Caller("", "open")
 
 
@@ -128,6 +129,23 @@ class Guard:
 
     def _may_call(self, origin: str, host: str) -> bool:
         return origin in self._origins or origin.partition("://")[2] == host.lower()
+
+
+def refuse_twice(names: Iterable[bytes]) -> Answer | None:
+    """Return what to answer where a header comes twice that may come once: it would mean one thing
+    to us, and another to whoever passed it on.
+
+    Args:
+        names: of all headers, in small letters.
+
+    """
+    seen: set[bytes] = set()
+    for name in names:
+        if name in seen and name in _SINGLE:
+            refusal = answers.refused(f"There is more than one {name.decode()}.", "BAD_REQUEST")
+            return refusal._replace(headers=(("connection", "close"),))
+        seen.add(name)
+    return None
 
 
 def require_json(head: Head) -> None:

@@ -1,8 +1,9 @@
 """Serving: what one process of the server does from its start to its end.
 
-It reads the store and writes to a journal, like any other process that uses steplog. When it is
-told to end it lets what is under way come to its end and hands its journal over; when it is killed,
-the next process that reads finds the journal. Nothing that was answered with success is lost.
+The server is uvicorn; here is what it is told, and what is done beside it. It reads the store and
+writes to a journal, like any other process that uses steplog. When it is told to end it lets what
+is under way come to its end and hands its journal over; when it is killed, the next process that
+reads finds the journal. Nothing that was answered with success is lost.
 
 What is not here: several processes on one address (`steplog.server.supervisor`).
 """
@@ -12,20 +13,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
-from typing import NamedTuple
+from typing import NamedTuple, cast
+
+import uvicorn
 
 from steplog.backend import Backend, backend
 from steplog.client import Client
 from steplog.exceptions import MlflowException, StoreError, invalid
-from steplog.lookup import lookup
+from steplog.lookup import Lookup, lookup
 from steplog.server import about, logs, tokens
 from steplog.server.app import App
-from steplog.server.connection import Limits, Traffic
+from steplog.server.asgi import SECURITY, Asgi
+from steplog.server.connection import IDLE_SECONDS, Connection, Limits
 from steplog.server.endpoint import Service
 from steplog.server.endpoints import ENDPOINTS
 from steplog.server.guard import Guard, is_every_address, is_loopback
@@ -35,10 +39,8 @@ if sys.platform != "win32":
 
 MLFLOW_VERSION = "3.17.2"
 """Whose API this is."""
-STOP_SECONDS = 10.0
+STOP_SECONDS = 10
 """How long requests that are under way may take when the server is told to end."""
-REFRESH_SECONDS = 0.5
-"""How long a run may be written to here after another process has deleted it."""
 BACKLOG = 1024
 _CONNECTIONS = 4096
 _OTHER_FILES = 256
@@ -144,64 +146,89 @@ def serve(
     """
     logs.start(access=options.access_log)
     chosen = prepare(options)
+    limits = Limits(options.request_seconds, _most_connections(), options.max_body_bytes)
+    config = uvicorn.Config(
+        Asgi(_app(options, chosen, listening)),
+        http=partial(Connection, limits),  # type: ignore[arg-type]  # it is only called
+        interface="asgi3",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        headers=SECURITY,
+        backlog=BACKLOG,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_notify=0,
+    )
     try:
-        asyncio.run(
-            _serve(_traffic(options, chosen, listening), chosen, listening, ready, lifeline)
-        )
+        Server(config, lookup(chosen), ready, lifeline).run([listening])
     finally:
         chosen.recorder.close()
         chosen.close()
 
 
-async def _serve(
-    traffic: Traffic,
-    chosen: Backend,
-    listening: socket.socket,
-    ready: Callable[[], None],
-    lifeline: int | None,
-) -> None:
-    stop = _until_told()
-    loop = asyncio.get_running_loop()
-    if lifeline is not None:
-        loop.add_reader(lifeline, stop.set)
-    chores = [asyncio.create_task(traffic.look_after()), asyncio.create_task(_refresh(chosen))]
-    server = await loop.create_server(traffic.connection, sock=listening, backlog=BACKLOG)
-    ready()
-    told = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait([told, *chores], return_when=asyncio.FIRST_COMPLETED)
-    server.close()
-    await traffic.stop(STOP_SECONDS)
-    for chore in chores:
-        chore.cancel()
-    for task in done:
-        task.result()  # without its chores a server must not go on: this raises what ended one
+class Server(uvicorn.Server):
+    """Uvicorn's server, with something to do once a second.
 
+    Args:
+        config: of uvicorn.
+        known: what this process knows of the store.
+        ready: called when connections are accepted.
+        lifeline: a file that becomes readable when the process is to end.
 
-def _until_told() -> asyncio.Event:
-    """Return what is set when the process is to end; told twice, it ends at once."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    """
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(128 + number)  # what was answered is in the journal, which others will find
-        loop.call_soon_threadsafe(stop.set)
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        known: Lookup,
+        ready: Callable[[], None],
+        lifeline: int | None,
+    ) -> None:
+        super().__init__(config)
+        config.callback_notify = self._look_after
+        self._known = known
+        self._ready = ready
+        self._lifeline = lifeline
+        self._refresh: asyncio.Future[None] | None = None
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
-    return stop
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin."""
+        await super().startup(sockets)
+        if self._lifeline is not None:
+            asyncio.get_running_loop().add_reader(self._lifeline, self._end)
+        self._ready()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End; told twice, end at once. Uvicorn would die of the signal in the end."""
+        if self.should_exit:
+            os._exit(128 + sig)  # what was answered is in the journal, which others will find
+        self._end()
 
-async def _refresh(chosen: Backend) -> None:
-    """Notice what other processes delete. Runs until it is cancelled."""
-    while True:
-        await asyncio.sleep(REFRESH_SECONDS)
+    def _end(self) -> None:
+        self.should_exit = True
+
+    async def _look_after(self) -> None:
+        """End connections whose time is over, and notice what other processes delete."""
+        for connection in list(self.server_state.connections):
+            cast(Connection, connection).look()
+        if self._refresh is None or self._refresh.done():
+            if self._refresh is not None:
+                self._refresh.result()  # ends a server that could not go on with this
+            self._refresh = asyncio.ensure_future(asyncio.to_thread(self._refresh_known))
+
+    def _refresh_known(self) -> None:
         try:
-            await asyncio.to_thread(lookup(chosen).refresh)
+            self._known.refresh()
         except MlflowException as error:
             _log.error("Cannot look for what was deleted: %s", error)
 
 
-def _traffic(options: Options, chosen: Backend, listening: socket.socket) -> Traffic:
+def _app(options: Options, chosen: Backend, listening: socket.socket) -> App:
     demanded = not is_loopback(options.host)
     guard = Guard(
         tokens.Tokens(chosen.directory, demanded=demanded),
@@ -214,8 +241,7 @@ def _traffic(options: Options, chosen: Backend, listening: socket.socket) -> Tra
         root = os.path.abspath(root)
     service = Service(Client(options.store, root or None), root, MLFLOW_VERSION)
     endpoints = about.endpoints(url(options, listening), ENDPOINTS)
-    app = App(service, chosen.recorder.writer, guard, endpoints, options.max_body_bytes)
-    return Traffic(app, Limits(options.request_seconds, _most_connections()))
+    return App(service, chosen.recorder.writer, guard, endpoints, options.max_body_bytes)
 
 
 def _most_connections() -> int:

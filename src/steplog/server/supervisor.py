@@ -4,6 +4,9 @@ They share one listening socket, so the system hands each connection to one that
 nothing else, for a store has any number of writers. One that dies is replaced. All end when the
 supervisor ends, however it ends: each holds the far end of a pipe that closes then.
 
+Uvicorn has a supervisor, too. When that one is killed its workers go on for ever, and it does not
+tell when all of them serve.
+
 What is not here: what each of them does (`steplog.server.serving`).
 """
 
