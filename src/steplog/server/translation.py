@@ -76,7 +76,7 @@ def run(value: entities.Run) -> messages.Run:
         info=run_info(value.info),
         data=data,
         inputs=_run_inputs(value.inputs),
-        outputs=messages.RunOutputs(outputs) if outputs else None,
+        outputs=messages.RunOutputs(outputs or None),
     )
 
 
