@@ -22,6 +22,7 @@ MODULES = [
     "params",
     "asynchronous",
     "runs",
+    "active_runs",
     "experiments",
     "models",
     "model_metrics",

@@ -152,3 +152,18 @@ def the_client(mlflow: Any) -> object:
         each.wait()
     data = client.get_run(run_id).data
     return [pending, data.metrics, data.params, data.tags["t"]]
+
+
+@case
+def one_bad_item_beside_good_ones(mlflow: Any) -> object:
+    """With MLFLOW_ASYNC_LOGGING_BUFFERING_SECONDS, too, each item answers for itself."""
+    os.environ["MLFLOW_ASYNC_LOGGING_BUFFERING_SECONDS"] = "1"
+    client, run_id = mlflow.MlflowClient(), new_run(mlflow)
+    client.log_param(run_id, "p", 1)
+    pending = [
+        client.log_metric(run_id, "before", 1, synchronous=False),
+        client.log_param(run_id, "p", 2, synchronous=False),
+        client.log_metric(run_id, "after", 1, synchronous=False),
+    ]
+    outcomes = [attempt(each.wait) for each in pending]
+    return [outcomes, client.get_run(run_id).data.metrics]

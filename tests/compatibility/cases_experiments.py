@@ -220,6 +220,20 @@ def found_though_deleted(mlflow: Any) -> object:
 
 
 @alone
+def fluent_functions(mlflow: Any) -> object:
+    """The fluent functions delete, restore and search experiments, and remove a tag."""
+    other = new_experiment(mlflow)
+    mlflow.set_experiment_tags({"a": "1", "b": "2"})
+    answers = [mlflow.delete_experiment_tag("a"), mlflow.delete_experiment(other)]
+    stages = [mlflow.get_experiment(other).lifecycle_stage]
+    answers.append(mlflow.restore_experiment(other))
+    stages.append(mlflow.get_experiment(other).lifecycle_stage)
+    text = "name LIKE 'experiments.fluent_functions%'"
+    names = [each.name for each in mlflow.search_experiments(filter_string=text, order_by=["name"])]
+    return [answers, stages, names, mlflow.get_experiment(experiment_id()).tags]
+
+
+@alone
 def renamed(mlflow: Any) -> object:
     """A new name is found, and the old one is free."""
     client, other = mlflow.MlflowClient(), new_experiment(mlflow)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import threading
+from pathlib import Path
 from typing import Any
 
 from compatibility.cases import (
@@ -16,16 +16,6 @@ from compatibility.cases import (
     forget_experiment,
     new_run,
 )
-
-
-def in_thread(function: Any) -> object:
-    """Call a function in a thread of its own and return what it returned."""
-    results: list[object] = []
-    thread = threading.Thread(target=lambda: results.append(function()))
-    thread.start()
-    thread.join()
-    return results[0]
-
 
 # Starting ---------------------------------------------------------------------------------------
 
@@ -66,6 +56,23 @@ def the_user_of_the_environment(mlflow: Any) -> object:
     with mlflow.start_run(run_name="hers") as run:
         pass
     found = mlflow.get_run(run.info.run_id)
+    return [found.data.tags["mlflow.user"], found.info.user_id]
+
+
+@case
+def the_user_of_the_credentials(mlflow: Any) -> object:
+    """A user in the file ``~/.mlflow/credentials`` is the user of new runs."""
+    credentials = Path.home() / ".mlflow" / "credentials"
+    credentials.parent.mkdir(exist_ok=True)
+    credentials.write_text(
+        "[mlflow]\nmlflow_tracking_username = hopper\nmlflow_tracking_password = x\n", "utf-8"
+    )
+    try:
+        with mlflow.start_run(run_name="hers") as run:
+            pass
+        found = mlflow.get_run(run.info.run_id)
+    finally:
+        credentials.unlink()
     return [found.data.tags["mlflow.user"], found.info.user_id]
 
 
@@ -443,71 +450,3 @@ def deleted_while_active(mlflow: Any) -> object:
     mlflow.delete_run(run.info.run_id)
     outcomes = [attempt(mlflow.log_metric, "m", 1), attempt(mlflow.end_run)]
     return [outcomes, mlflow.active_run(), mlflow.get_run(run.info.run_id).info.status]
-
-
-# Looking ----------------------------------------------------------------------------------------
-
-
-@case
-def active_and_last_active(mlflow: Any) -> object:
-    """The active run is what was started; the last active one is fetched anew."""
-    with mlflow.start_run(run_name="active") as run:
-        mlflow.log_metric("m", 1)
-        seen = [
-            mlflow.active_run() is run,
-            mlflow.active_run().data.metrics,
-            mlflow.last_active_run() is run,
-        ]
-    last = mlflow.last_active_run()
-    return [seen, mlflow.active_run(), last.info.run_name, last.info.status, last.data.metrics]
-
-
-@case
-def the_active_run_of_another_thread(mlflow: Any) -> object:
-    """What a thread that started no run sees of the run of another, and where it logs."""
-    with mlflow.start_run(run_name="main") as run:
-
-        def elsewhere() -> object:
-            active = mlflow.active_run()
-            mlflow.log_metric("m", 1)
-            logged_to = mlflow.active_run().info.run_id == run.info.run_id
-            if not logged_to:
-                mlflow.end_run()
-            return [active and active.info.run_name, logged_to]
-
-        seen = in_thread(elsewhere)
-        still = mlflow.active_run().info.run_name
-    return [seen, still, mlflow.get_run(run.info.run_id).data.metrics]
-
-
-@case
-def a_run_started_in_a_thread(mlflow: Any) -> object:
-    """Two threads have a run each; neither hinders nor ends the other's."""
-    with mlflow.start_run(run_name="main") as run:
-
-        def elsewhere() -> object:
-            with mlflow.start_run(run_name="other") as mine:
-                mlflow.log_metric("m", 2)
-            return mine.info.run_id
-
-        other = in_thread(elsewhere)
-        mlflow.log_metric("m", 1)
-        seen = [mlflow.active_run().info.run_name, mlflow.get_run(other).info.status]
-    return [seen, [mlflow.get_run(each).data.metrics for each in (run.info.run_id, other)]]
-
-
-@case
-def the_active_run_in_a_fork(mlflow: Any) -> object:
-    """What a forked child sees of its parent's active run."""
-    with mlflow.start_run(run_name="parent"):
-        read_end, write_end = os.pipe()
-        child = os.fork()
-        if not child:
-            active = mlflow.active_run()
-            os.write(write_end, str(active and active.info.run_name).encode())
-            os._exit(0)
-        os.waitpid(child, 0)
-        seen = os.read(read_end, 100).decode()
-        os.close(read_end)
-        os.close(write_end)
-    return seen

@@ -84,6 +84,12 @@ def attributes(mlflow: Any) -> object:
 
 
 @case
+def double_quotes(mlflow: Any) -> object:
+    """A text stands in double quotes too."""
+    return found(mlflow, 'name = "alpha"', 'params.lr = "0.1"', 'tags.team = "red"')
+
+
+@case
 def status(mlflow: Any) -> object:
     """What a comparison with a status finds."""
     return found(mlflow, "status = 'READY'", "status != 'READY'", "status = 'PENDING'")
@@ -264,6 +270,13 @@ def frame(mlflow: Any) -> object:
     order = [{"field_name": "name"}]
     frame = mlflow.search_logged_models([models(mlflow)], order_by=order)
     return [list(frame.columns), list(frame["name"]), list(frame["status"]), list(frame["params"])]
+
+
+@case
+def empty_frame(mlflow: Any) -> object:
+    """A search that finds nothing gives a frame with the same columns."""
+    frame = mlflow.search_logged_models([models(mlflow)], "name = 'nothing'")
+    return [list(frame.columns), len(frame)]
 
 
 @case(alone=True)

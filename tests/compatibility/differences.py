@@ -129,6 +129,10 @@ _ACCEPTED: dict[str, dict[tuple[str, ...], dict[str, tuple[Any, Any]]]] = {
             "asynchronous.deleted_runs": (unwaited('"', DELETED), invalid(DELETED)),
         },
     },
+    "An item that is refused does not take its neighbours with it. MLflow merges what is logged "
+    "within MLFLOW_ASYNC_LOGGING_BUFFERING_SECONDS, and loses all of it.": {
+        LOCAL: {"asynchronous.one_bad_item_beside_good_ones[1].after": (ABSENT, 1.0)},
+    },
     "Whether to wait is looked up where a run starts or a setting is set, not in a call that costs "
     "a microsecond; and a bad setting is an error of steplog's.": {
         IMPORT: {
@@ -151,10 +155,10 @@ _ACCEPTED: dict[str, dict[tuple[str, ...], dict[str, tuple[Any, Any]]]] = {
     "A thread without a run of its own, and a forked child, log to the run that the process "
     "started last.": {
         IMPORT: {
-            "runs.the_active_run_of_another_thread[0][0]": (None, "main"),
-            "runs.the_active_run_of_another_thread[0][1]": (False, True),
-            "runs.the_active_run_of_another_thread[2].m": (ABSENT, 1.0),
-            "runs.the_active_run_in_a_fork": ("None", "parent"),
+            "active_runs.of_another_thread[0][0]": (None, "main"),
+            "active_runs.of_another_thread[0][1]": (False, True),
+            "active_runs.of_another_thread[2].m": (ABSENT, 1.0),
+            "active_runs.in_a_fork": ("None", "parent"),
         },
     },
     "The store in force is said in STEPLOG_TRACKING_URI: a program of MLflow's, started by this "
@@ -183,6 +187,17 @@ _ACCEPTED: dict[str, dict[tuple[str, ...], dict[str, tuple[Any, Any]]]] = {
             "models.created[2].metrics": (None, []),
             "models.created_with_little[1].metrics": (None, []),
             "search_models.bad_pages[0].page[0].metrics": (None, []),
+        },
+        SERVER: {
+            "rest.run_created[0].body.run.outputs": (ABSENT, {}),
+            "rest.run_created[1].body.run.outputs": (ABSENT, {}),
+        },
+    },
+    "What was not given is left out of an answer. MLflow's server makes '' of it.": {
+        SERVER: {
+            f"rest.models_searched[0].body.models[{i}].info.{name}": ("", ABSENT)
+            for i in range(2)
+            for name in ("model_type", "source_run_id")
         },
     },
     "An error says what is wrong, not what the driver of a database said, with the code that it "
@@ -281,6 +296,14 @@ _ACCEPTED: dict[str, dict[tuple[str, ...], dict[str, tuple[Any, Any]]]] = {
             "search_models.status[\"status != 'READY'\"][2]": ("delta", ABSENT),
             "search_models.status[\"status != 'READY'\"][3]": ("gamma", ABSENT),
             "search_models.status[\"status = 'PENDING'\"][0]": (ABSENT, "delta"),
+        },
+    },
+    "A text in a filter of models stands in either kind of quotes, as in all filters.": {
+        ALL: {
+            "search_models.double_quotes['name = \"alpha\"'][0]": (ABSENT, "alpha"),
+            "search_models.double_quotes['params.lr = \"0.1\"'][0]": (ABSENT, "alpha"),
+            "search_models.double_quotes['params.lr = \"0.1\"'][1]": (ABSENT, "gamma"),
+            "search_models.double_quotes['tags.team = \"red\"'][0]": (ABSENT, "alpha"),
         },
     },
     "A dataset without a digest means all of its name. MLflow's server looks for the digest ''.": {
