@@ -34,7 +34,7 @@ LEFT_OUT = {
 
 # Optional arguments of ours that MLflow does not have; they stand behind those of MLflow.
 ADDED = {
-    "MlflowClient.__init__": ["artifact_root"],
+    "MlflowClient.__init__": ["artifact_root", "trusting"],
     "MlflowClient.create_run": ["user_id"],
     "MlflowClient.get_metric_history": ["max_results", "page_token"],
     "MlflowClient.get_logged_model": ["allow_deleted"],

@@ -8,12 +8,14 @@ import os
 import resource
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -501,6 +503,53 @@ def test_a_disk_that_takes_no_more(tmp_path: Path) -> None:
         )
         server.post("/runs/log-batch", {**batch, "metrics": metrics})  # again; some may be there
         assert history(server, run_id) == list(range(step))
+
+
+def test_a_run_that_cannot_be_looked_up(tmp_path: Path) -> None:
+    """A run that the store cannot be asked about is not taken on trust: it is tried again later."""
+    with serving(tmp_path / "store") as server:
+        run_id = new_run(server)
+        with closing(sqlite3.connect(server.store / "catalog.db", isolation_level=None)) as catalog:
+            catalog.execute("ALTER TABLE tail RENAME TO elsewhere")
+            server.post("/runs/log-metric", point(run_id, 1))  # what the store would have to take
+            reply = server.request("POST", LOG_METRIC, point("a" * 32, 1))
+            assert (reply.status, reply.error_code()) == (503, "TEMPORARILY_UNAVAILABLE")
+            catalog.execute("ALTER TABLE elsewhere RENAME TO tail")
+        reply = server.request("POST", LOG_METRIC, point("a" * 32, 1))
+        assert (reply.status, reply.error_code()) == (404, "RESOURCE_DOES_NOT_EXIST")
+        assert history(server, run_id) == [1]
+
+
+def test_the_environment_of_the_server_is_not_its_clients(tmp_path: Path) -> None:
+    """Settings that describe the training of whoever starts the server change no request."""
+    leaks = {
+        "MLFLOW_ACTIVE_MODEL_ID": "m-" + "b" * 32,
+        "_MLFLOW_ACTIVE_MODEL_ID": "m-" + "b" * 32,
+        "MLFLOW_ENABLE_ASYNC_LOGGING": "true",
+        "MLFLOW_EXPERIMENT_NAME": "leaked",
+        "MLFLOW_RUN_CONTEXT": '{"leaked": "1"}',
+        "MLFLOW_RUN_ID": "c" * 32,
+        "MLFLOW_TRACKING_USERNAME": "leaked",
+    }
+    with serving(tmp_path / "store", settings=leaks) as server:
+        run_id = new_run(server)
+        server.post("/runs/log-metric", point(run_id, 1))
+        server.post("/runs/log-batch", {"run_id": run_id, "metrics": [point(run_id, 2)]})
+        param = {"run_id": run_id, "key": "rate", "value": "1"}
+        server.post("/runs/log-parameter", param)
+        for path, body in [
+            ("/runs/log-parameter", {**param, "value": "2"}),
+            ("/runs/log-batch", {"run_id": run_id, "params": [{"key": "rate", "value": "2"}]}),
+            ("/runs/delete-tag", {"run_id": run_id, "key": "none"}),
+        ]:
+            assert server.request("POST", API + path, body).status in (400, 404)  # and not later
+        made = server.post("/logged-models", {"experiment_id": "0", "name": "model"})["model"]
+        run = server.request("GET", f"{API}/runs/get?run_id={run_id}").json()["run"]
+        assert [tag["key"] for tag in run["data"]["tags"]] == ["mlflow.runName"]
+        assert (run["info"]["user_id"], made["info"].get("tags", [])) == ("", [])
+        path = f"{API}/metrics/get-history?run_id={run_id}&metric_key=loss"
+        points = server.request("GET", path).json()["metrics"]
+        assert [set(each) for each in points] == [{"key", "value", "timestamp", "step"}] * 2
 
 
 def test_a_handler_that_fails(tmp_path: Path) -> None:

@@ -32,10 +32,16 @@ from steplog.stores.base import ExperimentRecord, Last, ModelRecord, RunRecord, 
 class BaseClient:
     """One store, as this process writes and reads it."""
 
-    def __init__(self, tracking_uri: str | None = None, artifact_root: str | None = None) -> None:
+    def __init__(
+        self,
+        tracking_uri: str | None = None,
+        artifact_root: str | None = None,
+        *,
+        trusting: bool = True,
+    ) -> None:
         self.tracking_uri = tracking_uri_in_force() if tracking_uri is None else tracking_uri
         self._backend = backend(self.tracking_uri)
-        self._lookup = lookup(self._backend)
+        self._lookup = lookup(self._backend, trusting)
         self._artifact_root = artifact_root
 
     @property

@@ -63,6 +63,8 @@ class Client(ExperimentClient, MetricClient, ModelClient):
         tracking_uri: which store; None for the one in force (`steplog.set_tracking_uri`).
         artifact_root: a directory or URL below which the experiments, runs and models that this
             client creates keep their artifacts; None for inside the store's directory.
+        trusting: a run that cannot be looked up, because the store cannot be asked just now, is
+            written to all the same. With False the writing call raises the store's error.
 
     Raises:
         MlflowException: INVALID_PARAMETER_VALUE where no store belongs to the URI.

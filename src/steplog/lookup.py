@@ -2,7 +2,8 @@
 
 Each is looked up once in a process, and not at all where this process made it. Looking may fail, or
 may not be allowed (STEPLOG_INGEST=off, network file systems); that must stop no training, so what
-cannot be looked up is taken on trust.
+cannot be looked up is taken on trust. A server can tell its clients to try again, so it does not
+trust.
 
 What is not here: reading for its own sake, which raises where the store cannot be read.
 """
@@ -61,8 +62,9 @@ class Expected:
 class Lookup:
     """What one process knows of the runs and experiments of one store. Use `lookup`."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, trusting: bool) -> None:
         self._backend = backend
+        self._trusting = trusting
         self._runs: dict[str, Expected] = {}
         self._experiments = {DEFAULT_EXPERIMENT_ID: default_experiment(0)}
         self._models: set[str] = set()
@@ -233,7 +235,9 @@ class Lookup:
         return any(holder.row.name != name for holder in holders or ())
 
     def _ask(self, question: Callable[[Store], list[T]]) -> list[T] | None:
-        """Put a question to the store; None where it cannot answer."""
+        """Put a question to the store; None where it cannot answer, if that counts as trust."""
+        if not self._trusting:
+            return question(self._backend.store())
         try:
             store = self._backend.consult()
             if store is None:  # nothing was logged there yet, or this process must not look
@@ -245,9 +249,16 @@ class Lookup:
 
 
 @cache
-def lookup(backend: Backend) -> Lookup:
-    """Return what this process knows of a store."""
-    return Lookup(backend)
+def lookup(backend: Backend, trusting: bool) -> Lookup:
+    """Return what this process knows of a store.
+
+    Args:
+        backend: of the store.
+        trusting: what cannot be looked up is taken on trust; else whoever asks gets the store's
+            error, a StoreError or StoreDamaged.
+
+    """
+    return Lookup(backend, trusting)
 
 
 def run_inputs(record: RunRecord) -> RunInputs:

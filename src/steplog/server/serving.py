@@ -22,6 +22,7 @@ from typing import NamedTuple, cast
 
 import uvicorn
 
+from steplog import active_model
 from steplog.backend import Backend, backend
 from steplog.client import Client
 from steplog.exceptions import MlflowException, StoreError, invalid
@@ -145,6 +146,7 @@ def serve(
 
     """
     logs.start(access=options.access_log)
+    active_model.clear()  # that of whoever starts the server is none of its clients'
     chosen = prepare(options)
     limits = Limits(options.request_seconds, _most_connections(), options.max_body_bytes)
     config = uvicorn.Config(
@@ -165,7 +167,7 @@ def serve(
         timeout_notify=0,
     )
     try:
-        Server(config, lookup(chosen), ready, lifeline).run([listening])
+        Server(config, lookup(chosen, trusting=False), ready, lifeline).run([listening])
     finally:
         chosen.recorder.close()
         chosen.close()
@@ -239,7 +241,8 @@ def _app(options: Options, chosen: Backend, listening: socket.socket) -> App:
     root = options.artifact_root
     if root and ":" not in root:  # clients have a directory of their own, to which a path relates
         root = os.path.abspath(root)
-    service = Service(Client(options.store, root or None), root, MLFLOW_VERSION)
+    client = Client(options.store, root or None, trusting=False)
+    service = Service(client, root, MLFLOW_VERSION)
     endpoints = about.endpoints(url(options, listening), ENDPOINTS)
     return App(service, chosen.recorder.writer, guard, endpoints, options.max_body_bytes)
 
