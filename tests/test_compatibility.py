@@ -69,6 +69,23 @@ def test_the_cases() -> None:
     assert not [name for name, case in CASES.items() if not case.function.__doc__]
 
 
+def test_the_comparison() -> None:
+    """Fields are compared by type and bits, and what is accepted must occur just so."""
+    mlflow = {"same": [1, "a"], "zero": 0.0, "type": 1, "more": [1], "error": ["raised", "E", "A"]}
+    steplog = {"same": [1, "a"], "zero": -0.0, "type": 1.0, "more": [1, 2], "error": None}
+    found = list(differences("a.case", mlflow, steplog))
+    assert [each.field for each in found] == [
+        "a.case.zero",
+        "a.case.type",
+        "a.case.more[1]",
+        "a.case.error",
+    ]
+    assert not list(differences("a.case", {"nan": float("nan")}, {"nan": float("nan")}))
+    assert not report(found, found)
+    assert report(found, found[1:]) == str(found[0])
+    assert report(found[1:], found) == f"accepted, but so no more: {found[0]}"
+
+
 def test_what_is_accepted() -> None:
     """A difference is accepted once, for one reason."""
     for accepted in ACCEPTED.values():
