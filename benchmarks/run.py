@@ -31,7 +31,7 @@ from servers import Server
 from targets import TARGETS, Results, Target
 
 HERE = Path(__file__).parent
-TIMEOUT_SECONDS = 1200
+TIMEOUT_SECONDS = 3600
 
 
 class Bench(NamedTuple):

@@ -16,7 +16,7 @@ from targets import SERVER_TARGETS
 BENCHES = (
     run.Bench("server_requests", list(SERVERS), 5, 1),
     run.Bench("server_history", list(SERVERS), 3, 1),
-    run.Bench("server_search", list(SERVERS), 3, 1),
+    run.Bench("server_search", list(SERVERS), 1, 1),
     run.Bench("server_growth", [STEPLOG], 3, 1),
     run.Bench("server_plugin", [STEPLOG, MLFLOW], 5, 1),
     run.Bench("server_memory", [STEPLOG], 1, 1),

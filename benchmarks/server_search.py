@@ -1,4 +1,8 @@
-"""How long a search takes that filters many runs by one metric and orders them by another."""
+"""How long a search takes that filters many runs by one metric and orders them by another.
+
+MLflow's takes minutes at 100,000 runs, and is searched once: SQLite compares each run that the
+filter leaves with the metric of every run (its plan: ``MATERIALIZE anon_1``, ``SCAN anon_1``).
+"""
 
 from __future__ import annotations
 
@@ -69,7 +73,7 @@ def _time(
     for limit in LIMITS:
         costs: list[float] = []
         deadline = time.perf_counter() + SECONDS
-        while len(costs) < REPEATS and (len(costs) < 3 or time.perf_counter() < deadline):
+        while len(costs) < REPEATS and (not costs or time.perf_counter() < deadline):
             bound = 0.3 + len(costs) * 1e-4
             begin = time.perf_counter()
             found = search(f"metrics.loss < {bound}", limit)
@@ -78,7 +82,7 @@ def _time(
             if found() != wanted:
                 raise SystemExit(f"the best {limit} runs {where} are others")
         size = f"best {limit:,} of {len(runs):,} runs"
-        measures[f"search, {size} {where}, ms"] = median(costs[1:]) * 1e3
+        measures[f"search, {size} {where}, ms"] = median(costs[1:] or costs) * 1e3
 
 
 if __name__ == "__main__":
