@@ -464,6 +464,15 @@ def test_run_context_that_is_no_object(store: Path, monkeypatch: pytest.MonkeyPa
     assert fluent.active_run() is None
 
 
+def test_credentials_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of MLflow's credentials that is broken is warned about and stops no run."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".mlflow").mkdir()
+    (tmp_path / ".mlflow" / "credentials").write_bytes(b"user = ada\xff")
+    with pytest.warns(SteplogWarning, match="credentials cannot be read"), steplog.start_run():
+        pass
+
+
 @pytest.mark.parametrize("known", [False, True], ids=["new", "known"])
 @pytest.mark.parametrize(
     ("metrics", "step", "path"),

@@ -91,6 +91,7 @@ LATE_IMPORTS = {
     ("metric_client", "steplog.history"): _NUMPY,
     ("metric_client", "steplog.reading"): _NUMPY,
     ("model_client", "steplog.filters"): _PARSER,
+    ("context", "configparser"): "4 ms that a home without MLflow's credentials need not wait for",
     ("journal", "socket"): "8 ms that only Windows needs",
     ("reading", "pandas"): "is an extra",
     ("searching", "pandas"): "is an extra",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import sys
 
 from steplog import git, settings
@@ -17,7 +18,7 @@ SOURCE_TYPE = "mlflow.source.type"
 def tags() -> dict[str, str]:
     """Return who runs which program at which commit, and the tags of MLFLOW_RUN_CONTEXT."""
     return {
-        USER: settings.get("MLFLOW_TRACKING_USERNAME") or _user(),
+        USER: settings.get("MLFLOW_TRACKING_USERNAME") or _user_of_credentials() or _login(),
         SOURCE_NAME: (sys.argv[0] if sys.argv else "") or "<console>",
         SOURCE_TYPE: "LOCAL",
         **(git.tags(sys.argv[0]) if sys.argv and sys.argv[0] else {}),
@@ -25,7 +26,22 @@ def tags() -> dict[str, str]:
     }
 
 
-def _user() -> str:
+def _user_of_credentials() -> str | None:
+    """Return the user that ``~/.mlflow/credentials`` names, which MLflow's client calls as."""
+    path = os.path.expanduser("~/.mlflow/credentials")
+    if not os.path.exists(path):
+        return None
+    from configparser import ConfigParser, Error
+
+    credentials = ConfigParser(interpolation=None)
+    try:
+        credentials.read(path, "utf-8")
+    except (Error, OSError, UnicodeDecodeError) as error:
+        warn(f"{path} cannot be read, so runs have the name of the login: {error}")
+    return credentials.get("mlflow", "mlflow_tracking_username", fallback=None)
+
+
+def _login() -> str:
     try:
         return getpass.getuser()
     except (ImportError, KeyError, OSError):  # Windows, or a container whose user has no name
