@@ -335,14 +335,14 @@ def nothing_to_log(mlflow: Any) -> object:
 @case
 def answers(mlflow: Any) -> object:
     """What each function returns, waited for or not."""
-    with mlflow.start_run():
-        return [
-            mlflow.log_metric("a", 1),
-            mlflow.log_metric("a", 1, 1, False),
-            mlflow.log_metric("a", 1, 2, True),
-            mlflow.log_metrics({"a": 1}, 3),
-            mlflow.log_metrics({"a": 1}, 4, False),
-        ]
+    run_id = new_run(mlflow)
+    return [
+        mlflow.log_metric("a", 1, run_id=run_id),
+        mlflow.log_metric("a", 1, 1, False, run_id=run_id),
+        mlflow.log_metric("a", 1, 2, True, run_id=run_id),
+        mlflow.log_metrics({"a": 1}, 3, run_id=run_id),
+        mlflow.log_metrics({"a": 1}, 4, False, run_id),
+    ]
 
 
 @case

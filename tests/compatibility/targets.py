@@ -27,7 +27,7 @@ from urllib.request import urlopen
 from serving import serving
 
 from compatibility.cases import Case, load
-from compatibility.runner import count_from
+from compatibility.runner import prepare
 
 SECONDS = 120.0
 TESTS = Path(__file__).parent.parent
@@ -117,7 +117,7 @@ def mlflow_server(directory: Path) -> Iterator[str]:
     try:
         url = f"http://127.0.0.1:{port}"
         wait_for(url, process, directory / "log")
-        count_from(database)
+        prepare(database)
         yield url
     finally:
         with suppress(ProcessLookupError):
