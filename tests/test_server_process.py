@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -356,7 +356,6 @@ def test_a_stop_lets_requests_finish(tmp_path: Path, number: signal.Signals) -> 
         assert idle.recv(1) == b""
         answer = ask(connection, body[10:])
         assert status_of(answer) == 200
-        assert b"connection: close" in answer
         assert server.process.wait(SECONDS) == 0
         with pytest.raises(ConnectionRefusedError):
             server.connect()
@@ -552,17 +551,19 @@ def test_the_environment_of_the_server_is_not_its_clients(tmp_path: Path) -> Non
         assert [set(each) for each in points] == [{"key", "value", "timestamp", "step"}] * 2
 
 
-def test_a_handler_that_fails(tmp_path: Path) -> None:
-    """An error that nobody expected is a 500 without a trace of it; the log has it all, once."""
+@contextmanager
+def serving_more(folder: Path, handler: str) -> Iterator[Server]:
+    """Run a server with one more endpoint, which Python code of a function `more` answers."""
     script = (
+        "import itertools, logging\n"
         "from steplog.server import endpoints, serving\n"
-        "from steplog.server.endpoint import Endpoint\n"
-        "def fail(service, request): raise KeyError('secret of the program')\n"
-        "serving.ENDPOINTS += (Endpoint('GET', '/fail', fail, 'read', ('',)),)\n"
+        "from steplog.server.endpoint import Answer, Endpoint\n"
+        f"{handler}\n"
+        "serving.ENDPOINTS += (Endpoint('GET', '/more', more, 'read', ('',)),)\n"
         "from steplog.cli import main\n"
         "main()"
     )
-    errors = tmp_path / "log"
+    errors = folder / "log"
     with (
         errors.open("w") as log,
         subprocess.Popen(
@@ -571,12 +572,41 @@ def test_a_handler_that_fails(tmp_path: Path) -> None:
         ) as process,
     ):  # fmt: skip
         assert process.stdout is not None
-        started = Server(process.stdout.readline().split()[-1], tmp_path, process, errors)
+        started = Server(process.stdout.readline().split()[-1], folder, process, errors)
+        yield started
+        assert started.stop() == 0
+
+
+def test_a_handler_that_fails(tmp_path: Path) -> None:
+    """An error that nobody expected is a 500 without a trace of it; the log has it all, once."""
+    handler = "def more(service, request): raise KeyError('secret of the program')"
+    with serving_more(tmp_path, handler) as server:
         for _ in range(3):
-            reply = started.request("GET", "/fail")
+            reply = server.request("GET", "/more")
         assert (reply.status, reply.error_code()) == (500, "INTERNAL_ERROR")
         assert b"secret" not in reply.body
-        assert started.stop() == 0
-        [line] = started.log()
-        assert "secret of the program" in line["traceback"]
-        assert (line["level"], line["method"], line["path"]) == ("error", "GET", "/fail")
+    [line] = server.log()
+    assert "secret of the program" in line["traceback"]
+    assert (line["level"], line["method"], line["path"]) == ("error", "GET", "/more")
+
+
+def test_a_long_answer_that_nobody_reads_to_its_end(tmp_path: Path) -> None:
+    """An answer without end is made while its client is there, and for HEAD not at all."""
+    handler = (
+        "numbers = itertools.count(1)\n"
+        "def parts():\n"
+        "    try:\n"
+        "        while True: yield bytes(9999)\n"
+        "    finally: logging.error('closed %d', next(numbers))\n"
+        "def more(service, request): return Answer(parts())"
+    )
+    with serving_more(tmp_path, handler) as server:
+        request = b"GET /more HTTP/1.1\r\n" + HOST + b"\r\n"
+        for ahead in (1, 2):  # the second time, the same is asked for twice
+            with server.connect() as connection:
+                connection.sendall(request * ahead)
+                for _ in range(100):
+                    assert connection.recv(1 << 16)
+        assert server.request("HEAD", "/more").body == b""
+        wait_until(lambda: len(server.log()) == 3)
+    assert {line["message"] for line in server.log()} == {"closed 1", "closed 2", "closed 3"}
