@@ -249,8 +249,8 @@ class Lookup:
 
 
 @cache
-def lookup(backend: Backend, trusting: bool) -> Lookup:
-    """Return what this process knows of a store.
+def lookup(backend: Backend, trusting: bool, /) -> Lookup:
+    """Return what this process knows of a store: the same object for the same arguments.
 
     Args:
         backend: of the store.

@@ -167,7 +167,7 @@ def serve(
         timeout_notify=0,
     )
     try:
-        Server(config, lookup(chosen, trusting=False), ready, lifeline).run([listening])
+        Server(config, lookup(chosen, False), ready, lifeline).run([listening])
     finally:
         chosen.recorder.close()
         chosen.close()
