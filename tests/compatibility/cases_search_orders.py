@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from itertools import groupby
 from typing import Any
 
@@ -218,11 +219,15 @@ def bad_views(mlflow: Any) -> object:
 # The fluent function ----------------------------------------------------------------------------
 
 
+def types(frame: Any) -> dict[str, str]:
+    """Return the type of each column of a frame; of times, not in which unit pandas keeps them."""
+    return {name: re.sub(r"64\[\ws, ", "64[", str(kind)) for name, kind in frame.dtypes.items()}
+
+
 @case
 def frame(mlflow: Any) -> object:
     """The pandas frame has MLflow's columns in MLflow's order, with its kinds of nothing."""
     frame = mlflow.search_runs([population(mlflow)], order_by=["start_time ASC"])
-    dtypes = {name: str(kind) for name, kind in frame.dtypes.items()}
     columns = list(frame.columns)
     rows = frame.drop(columns=["run_id", "experiment_id", "artifact_uri"]).values.tolist()
     kinds = [kind for kind, _ in groupby(name.partition(".")[0] for name in columns[6:])]
@@ -230,7 +235,7 @@ def frame(mlflow: Any) -> object:
         "fixed columns": columns[:6],
         "order of the others": kinds,
         "columns": sorted(columns),
-        "types": dict(sorted(dtypes.items())),
+        "types": types(frame),
         "rows": [dict(zip(columns[2:3] + columns[4:], row, strict=True)) for row in rows],
     }
 
@@ -239,8 +244,7 @@ def frame(mlflow: Any) -> object:
 def empty_frame(mlflow: Any) -> object:
     """A search that finds nothing gives a frame with the fixed columns."""
     frame = mlflow.search_runs([population(mlflow)], "metrics.loss > 1 AND metrics.loss < 0")
-    types = {name: str(kind) for name, kind in frame.dtypes.items()}
-    return [list(frame.columns), len(frame), types]
+    return [list(frame.columns), len(frame), types(frame)]
 
 
 @case

@@ -311,18 +311,15 @@ _ACCEPTED: dict[str, dict[tuple[str, ...], dict[str, tuple[Any, Any]]]] = {
             "search_models.datasets_without_digest['metrics.acc > 0.6'][0]": (ABSENT, "beta"),
         },
     },
-    "The columns of a frame, and their types, do not depend on what is found; times are in "
-    "milliseconds, as they are stored.": {
+    "The columns of a frame, and their types, do not depend on what is found.": {
         IMPORT: {
             "search_models.empty_frame[0]": (
                 "",
                 "artifact_location creation_timestamp experiment_id last_updated_timestamp "
                 "metrics model_id model_type name params source_run_id status status_message tags",
             ),
-            "search_orders.frame.types.start_time": ("datetime64[us, UTC]", "datetime64[ms, UTC]"),
-            "search_orders.frame.types.end_time": ("datetime64[us, UTC]", "datetime64[ms, UTC]"),
-            "search_orders.empty_frame[2].start_time": ("float64", "datetime64[ms, UTC]"),
-            "search_orders.empty_frame[2].end_time": ("float64", "datetime64[ms, UTC]"),
+            "search_orders.empty_frame[2].start_time": ("float64", "datetime64[UTC]"),
+            "search_orders.empty_frame[2].end_time": ("float64", "datetime64[UTC]"),
         },
     },
     "A mistake of the caller's is INVALID_PARAMETER_VALUE, or what it is elsewhere, and never "
