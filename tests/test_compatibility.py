@@ -41,6 +41,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> See:
     return seen
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["mlflow", "mlflow server"])
 def test_the_reference(target: str, seen: See) -> None:
@@ -50,6 +51,7 @@ def test_the_reference(target: str, seen: See) -> None:
     assert not crashed
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_compatibility(target: str, seen: See) -> None:

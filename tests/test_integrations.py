@@ -54,6 +54,7 @@ def finish(process: subprocess.Popen[bytes], directory: Path) -> dict[str, Any]:
     return logged
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_everything_is_there(tmp_path: Path, subtests: pytest.Subtests) -> None:
     """Whatever a framework logs to MLflow is in steplog, too: runs, points, params, tags, datasets,

@@ -30,7 +30,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of SQLAlchemy, at what MLflow does
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 # The values of `filter_texts`, and some that are near.
 NAMES = ["x", "X", "axb", "é", "É", "1"]

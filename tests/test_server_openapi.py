@@ -231,6 +231,7 @@ def aim(case: Case[Any], experiment_id: str, run_id: str) -> None:
             part.update({name: known[name] for name in part.keys() & known.keys()})
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
 def test_schemathesis(operation: Any, server: Server) -> None:
