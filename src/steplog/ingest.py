@@ -16,8 +16,8 @@ from contextlib import suppress
 
 from steplog import journals
 from steplog.exceptions import FormatTooNew, JournalDamaged, warn
-from steplog.journal import PAGE, SUFFIX
-from steplog.journal_reader import JournalReader, Stretch
+from steplog.journal import PAGE, SLOT, SUFFIX
+from steplog.journal_reader import STRETCH, JournalReader, Stretch
 from steplog.stores.base import START, Batch, Position, Refused, Store
 
 _COURTESIES, _COURTESY_SECONDS = 50, 0.02
@@ -128,7 +128,7 @@ class Ingestor:
         final = not reader.alive()  # asked before reading: what is read then is all there is
         if journal_id not in self._positions:
             self._positions[journal_id] = self.position(journal_id)
-        while stretch := reader.read(self._positions[journal_id], final=final):
+        while stretch := reader.read(before := self._positions[journal_id], final=final):
             refused = self.store.apply(self._batch(reader, stretch))
             if refused is None:  # somebody else was faster, or the catalog is another
                 self._positions[journal_id] = self._position_at_rest(journal_id)
@@ -140,6 +140,8 @@ class Ingestor:
             report.damaged += stretch.damaged
             if progress is not None:
                 progress(len(stretch.points))
+            if not final and stretch.after.offset - before.offset < STRETCH * SLOT:
+                break  # that was all: looking again would copy a megabyte of zeros
         if final:
             self._remove(reader, damaged=len(report.damaged) > damaged)
             report.removed.add(reader.path)

@@ -161,7 +161,9 @@ class JournalReader:
         # Reading copies a slot from its first byte to its last, just as it is being written: the
         # kind may be there already when the step was not yet. So a slot counts only if its kind was
         # there before the rest was read: everything is read twice.
-        before = self._copy(start, end)
+        return self._again(start, self._copy(start, end))
+
+    def _again(self, start: int, before: Slots) -> Slots:
         slots = self._copy(start, start + before.nbytes)
         late = (before["kind"] == EMPTY) & (slots["kind"] != EMPTY)
         if late.any():
@@ -180,13 +182,13 @@ class JournalReader:
         what a killed thread left, or what was reserved and never used.
         """
         while True:
-            slots = self._slots(offset, offset + STRETCH * SLOT)
-            written = np.flatnonzero(slots["kind"])
+            before = self._copy(offset, offset + STRETCH * SLOT)
+            written = np.flatnonzero(before["kind"])
             if written.size:
-                return offset, slots[: written[-1] + 1]
-            if not final or not slots.size:
-                return offset, slots[:0]
-            offset += slots.size * SLOT
+                return offset, self._again(offset, before[: written[-1] + 1])
+            if not final or not before.size:
+                return offset, before[:0]
+            offset += before.nbytes
 
     def _scan(self, start: int, slots: Slots, found: _Findings) -> None:
         """Sort the slots from offset `start` on into what they are."""
