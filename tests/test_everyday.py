@@ -50,7 +50,13 @@ def printed(code: str, *arguments: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("library", [IMPORT, "import mlflow"], ids=["steplog", "mlflow"])
+@pytest.mark.parametrize(
+    "library",
+    [
+        pytest.param(IMPORT, id="steplog"),
+        pytest.param("import mlflow", id="mlflow", marks=pytest.mark.long),
+    ],
+)
 def test_everyday_uses(library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each everyday use leaves a finished run with every value that was logged, and no other."""
     monkeypatch.setenv("STEPLOG_TRACKING_URI", str(tmp_path / "store"))

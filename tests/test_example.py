@@ -47,6 +47,7 @@ def test_the_example_trains_and_records(tmp_path: Path, monkeypatch: pytest.Monk
     assert not list((store / "journal").iterdir()), "the journal of a clean end is taken away"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_example_is_an_mlflow_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With ``import mlflow`` instead, the example trains and records in MLflow."""
