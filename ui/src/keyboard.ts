@@ -1,0 +1,42 @@
+// The keyboard: which key does what, in one table that the overlay shows as well.
+//
+// Keys do nothing while something is typed into a field. Parts of the page add their keys while
+// they are on screen.
+
+import { useEffect } from "preact/hooks";
+
+export interface Shortcut {
+  /** As `KeyboardEvent.key`, such as "/" or "ArrowDown". */
+  key: string;
+  does: string;
+  act(event: KeyboardEvent): void;
+}
+
+const active = new Set<readonly Shortcut[]>();
+
+/** Return the shortcuts that are in force, in the order in which they were added. */
+export const shortcuts = (): Shortcut[] => [...active].flat();
+
+/** Have these shortcuts while the component is on screen. Give the same array every time. */
+export function useShortcuts(own: readonly Shortcut[]): void {
+  useEffect(() => {
+    active.add(own);
+    return () => void active.delete(own);
+  }, [own]);
+}
+
+/** Begin; call once. */
+export function startKeyboard(): void {
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+    if (document.querySelector("dialog[open]")) return;
+    const found = shortcuts().findLast((shortcut) => shortcut.key === event.key);
+    if (!found) return;
+    event.preventDefault();
+    found.act(event);
+  });
+}
+
+function isTyping(target: EventTarget | null): boolean {
+  return target instanceof HTMLElement && target.matches("input:not([type=checkbox]), textarea, select");
+}

@@ -1,0 +1,1 @@
+export function Parallel() { return <p>Parallel</p>; }

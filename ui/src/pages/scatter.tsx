@@ -1,0 +1,1 @@
+export function Scatter() { return <p>Scatter</p>; }

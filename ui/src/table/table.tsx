@@ -1,0 +1,1 @@
+export function RunsTable(props: { writes: boolean }) { return <p>{String(props.writes)}</p>; }
