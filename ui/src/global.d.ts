@@ -1,0 +1,3 @@
+// What esbuild can import beside scripts.
+
+declare module "*.css";
