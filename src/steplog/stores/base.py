@@ -22,7 +22,8 @@ The promises, each tested for every store by `steplog.testing`:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from steplog.journal import PAGE
@@ -185,6 +186,14 @@ class Damage(NamedTuple):
     what: str
 
 
+class Need(IntEnum):
+    """What a survey is to tell of a stretch of points: nothing, its summary, or its points."""
+
+    NOTHING = 0
+    SUMMARY = 1
+    POINTS = 2
+
+
 class Store(Protocol):
     """Catalog and points behind one narrow, batch-shaped protocol."""
 
@@ -290,6 +299,27 @@ class Store(Protocol):
 
         Together they cover every point; none covers more than some ten thousand. A chart of a long
         series is drawn from them, without reading its points.
+        """
+        ...
+
+    def survey(
+        self,
+        series_id: int,
+        need: Callable[[npt.NDArray[np.void]], npt.NDArray[np.integer[Any]]],
+    ) -> Iterator[npt.NDArray[np.void] | Columns]:
+        """Yield what is needed of each stretch of one series, all of one state of the store.
+
+        So who draws a chart reads the points of few stretches, and of the others their summaries.
+
+        Args:
+            series_id: as in `Series`.
+            need: called with the summaries (dtype SUMMARY) of some consecutive stretches, as
+                `outline` gives them; returns a `Need` for each.
+
+        Yields:
+            In series order, the summaries of stretches that follow one another, or the points of
+            one stretch.
+
         """
         ...
 

@@ -43,6 +43,7 @@ from steplog.stores.base import (
     Last,
     ModelRecord,
     ModelUse,
+    Need,
     Position,
     Refused,
     RunRecord,
@@ -276,6 +277,18 @@ class MemoryStore:
         """Summaries (dtype SUMMARY) of consecutive stretches of one series, in order, all exact."""
         pieces = _cut(self._columns(series_id))
         return np.concatenate([np.empty(0, SUMMARY), *map(summarise, pieces)])
+
+    def survey(
+        self,
+        series_id: int,
+        need: Callable[[npt.NDArray[np.void]], npt.NDArray[np.integer[Any]]],
+    ) -> Iterator[npt.NDArray[np.void] | Columns]:
+        """Yield what is needed of each stretch of one series, all of one state of the store."""
+        for columns in _cut(self._columns(series_id)):
+            summary = summarise(columns)
+            [needed] = need(summary).tolist()
+            if needed != Need.NOTHING:
+                yield summary if needed == Need.SUMMARY else columns
 
     def seal(self, run_id: str | None = None) -> int:
         """Return 0: nothing waits here."""

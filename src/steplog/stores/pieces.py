@@ -6,14 +6,16 @@ over others: those form a group, and are read and merged together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from steplog.points import Columns, compare, union
 from steplog.stores import chunks, tail
+from steplog.stores.base import Need
 from steplog.stores.database import Connection
 from steplog.summary import mark, summarise_stretches
 
@@ -95,6 +97,37 @@ def summarise_group(connection: Connection, pieces: Pieces, group: slice) -> npt
     if group.stop - group.start == 1:
         return pieces.summaries[group]
     return summarise_cut(read_group(connection, pieces, group))
+
+
+def survey(
+    connection: Connection,
+    pieces: Pieces,
+    need: Callable[[npt.NDArray[np.void]], npt.NDArray[np.integer[Any]]],
+) -> Iterator[npt.NDArray[np.void] | Columns]:
+    """Yield what is needed of each stretch: summaries, or points. See `Store.survey`."""
+    for stretches in _stretches(connection, pieces):
+        needs = need(stretches.summaries)
+        changes = np.flatnonzero(np.diff(needs)) + 1
+        for start, stop in pairwise([0, *changes.tolist(), needs.size]):
+            if needs[start] == Need.SUMMARY:
+                yield stretches.summaries[start:stop]
+            elif needs[start] == Need.POINTS:
+                for index in range(start, stop):
+                    yield read_group(connection, stretches, slice(index, index + 1))
+
+
+def _stretches(connection: Connection, pieces: Pieces) -> Iterator[Pieces]:
+    """Yield pieces that do not reach over one another, as many at a time as there are."""
+    if pieces.follow_one_another():
+        if pieces.sources:
+            yield pieces
+        return
+    for group in pieces.groups():
+        if group.stop - group.start == 1:
+            yield Pieces(pieces.summaries[group], pieces.sources[group])
+        else:
+            columns = read_group(connection, pieces, group)
+            yield Pieces(summarise_cut(columns), [*cut(columns)])
 
 
 def cut(columns: Columns) -> list[Columns]:

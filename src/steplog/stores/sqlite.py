@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,14 @@ from steplog.stores.base import (
     Series,
 )
 from steplog.stores.database import LISTED, Connection, Database
-from steplog.stores.pieces import cut, read_group, read_pieces, summarise_group, within
+from steplog.stores.pieces import (
+    cut,
+    read_group,
+    read_pieces,
+    summarise_group,
+    survey,
+    within,
+)
 from steplog.stores.rows import SQLiteRows
 
 FILE_NAME = "catalog.db"
@@ -163,6 +170,15 @@ class SQLiteStore:
                 return pieces.summaries
             groups = (summarise_group(connection, pieces, each) for each in pieces.groups())
             return np.concatenate([*groups])
+
+    def survey(
+        self,
+        series_id: int,
+        need: Callable[[npt.NDArray[np.void]], npt.NDArray[np.integer[Any]]],
+    ) -> Iterator[npt.NDArray[np.void] | Columns]:
+        """Yield what is needed of each stretch of one series, all of one state of the store."""
+        with self._database.reading() as connection:
+            yield from survey(connection, read_pieces(connection, series_id), need)
 
     def seal(self, run_id: str | None = None) -> int:
         """Sort waiting points into chunks: of runs that ended or grew enough, or all of one run."""
