@@ -60,7 +60,7 @@ LAYERS = """
     filters
     filters.runs filters.models
     filters.texts
-    journal chunk fold downsample
+    journal chunk fold downsample buckets
     filesystem summary
     points operations entities rules rows query
     settings
