@@ -54,9 +54,10 @@ class Grid(NamedTuple):
     def edges(self) -> npt.NDArray[np.float64]:
         """Return where each interval begins."""
         numbers = np.array([float(self.first + i) for i in range(self.size)])
-        return np.ldexp(numbers, self.exponent)
+        edges: npt.NDArray[np.float64] = np.ldexp(numbers, self.exponent)
+        return edges
 
-    def index(self, x: npt.NDArray[np.int64] | npt.NDArray[np.float64]) -> Index:
+    def locate(self, x: npt.NDArray[np.int64] | npt.NDArray[np.float64]) -> Index:
         """Return the interval of each x, which need not be one of this grid.
 
         Args:
@@ -65,7 +66,8 @@ class Grid(NamedTuple):
         """
         if x.dtype == np.int64:
             # Shifted before the first is subtracted: the distance of two int64 may be none.
-            numbers: Index = (x >> min(self.exponent, 63)) - np.int64(self.first)
+            shifted = np.right_shift(x.view(np.int64), min(self.exponent, 63))
+            numbers: Index = shifted - np.int64(self.first)
             return numbers
         floors = np.floor(np.ldexp(x, -self.exponent)) - float(self.first)
         return np.clip(floors, -1, self.size).astype(np.int64)

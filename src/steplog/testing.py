@@ -14,12 +14,13 @@ promises, put as sentences, are the docstrings here.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from steplog.operations import (
@@ -48,6 +49,7 @@ from steplog.stores.base import (
     DATASET_CONTEXT,
     START,
     Batch,
+    Need,
     Position,
     Series,
     Store,
@@ -804,3 +806,34 @@ def assert_outline_fits(store: Store) -> None:
     for index, stop in enumerate(stops):
         stretch = columns.take(slice(stop - outline["count"][index], stop))
         assert differences(outline[index : index + 1], summarise(stretch), exact=True) == []
+    assert_survey_fits(store, series.series_id, columns)
+
+
+def assert_survey_fits(store: Store, series_id: int, columns: Columns) -> None:
+    """A survey yields, in order, the points of some stretches and the summaries of others."""
+    outlines: list[npt.NDArray[np.void]] = []
+
+    def need(outline: npt.NDArray[np.void]) -> npt.NDArray[np.integer[Any]]:
+        outlines.append(outline)
+        return np.resize([Need.POINTS, Need.SUMMARY, Need.NOTHING, Need.SUMMARY], outline.size)
+
+    found = [*store.survey(series_id, need)]
+    [outline] = outlines
+    assert bits_of(outline) == bits_of(store.outline(series_id))
+    stops = np.cumsum(outline["count"])
+    for index, needed in enumerate(need(outline).tolist()):
+        if needed == Need.POINTS:
+            stretch = columns.take(slice(stops[index] - outline["count"][index], stops[index]))
+            piece = found.pop(0)
+            assert isinstance(piece, Columns)
+            assert bits_of(piece) == bits_of(stretch)
+        elif needed == Need.SUMMARY:
+            piece = found.pop(0)
+            assert isinstance(piece, np.ndarray)
+            assert bits_of(piece) == bits_of(outline[index : index + 1])
+    assert not found
+
+
+def bits_of(arrays: Iterable[npt.NDArray[Any]]) -> list[bytes]:
+    """Return columns, or the elements of an array, so that NaN equals NaN in them."""
+    return [each.tobytes() for each in arrays]

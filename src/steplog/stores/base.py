@@ -313,8 +313,7 @@ class Store(Protocol):
 
         Args:
             series_id: as in `Series`.
-            need: called with the summaries (dtype SUMMARY) of some consecutive stretches, as
-                `outline` gives them; returns a `Need` for each.
+            need: called once, with what `outline` gives; returns a `Need` for each stretch.
 
         Yields:
             In series order, the summaries of stretches that follow one another, or the points of

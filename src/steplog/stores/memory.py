@@ -275,7 +275,7 @@ class MemoryStore:
 
     def outline(self, series_id: int) -> npt.NDArray[np.void]:
         """Summaries (dtype SUMMARY) of consecutive stretches of one series, in order, all exact."""
-        pieces = _cut(self._columns(series_id))
+        pieces = [*_cut(self._columns(series_id))]
         return np.concatenate([np.empty(0, SUMMARY), *map(summarise, pieces)])
 
     def survey(
@@ -284,11 +284,13 @@ class MemoryStore:
         need: Callable[[npt.NDArray[np.void]], npt.NDArray[np.integer[Any]]],
     ) -> Iterator[npt.NDArray[np.void] | Columns]:
         """Yield what is needed of each stretch of one series, all of one state of the store."""
-        for columns in _cut(self._columns(series_id)):
-            summary = summarise(columns)
-            [needed] = need(summary).tolist()
-            if needed != Need.NOTHING:
-                yield summary if needed == Need.SUMMARY else columns
+        pieces = [*_cut(self._columns(series_id))]
+        summaries = np.concatenate([np.empty(0, SUMMARY), *map(summarise, pieces)])
+        for index, needed in enumerate(need(summaries).tolist()):
+            if needed == Need.SUMMARY:
+                yield summaries[index : index + 1]
+            elif needed == Need.POINTS:
+                yield pieces[index]
 
     def seal(self, run_id: str | None = None) -> int:
         """Return 0: nothing waits here."""

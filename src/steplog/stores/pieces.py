@@ -105,29 +105,33 @@ def survey(
     need: Callable[[npt.NDArray[np.void]], npt.NDArray[np.integer[Any]]],
 ) -> Iterator[npt.NDArray[np.void] | Columns]:
     """Yield what is needed of each stretch: summaries, or points. See `Store.survey`."""
-    for stretches in _stretches(connection, pieces):
-        needs = need(stretches.summaries)
-        changes = np.flatnonzero(np.diff(needs)) + 1
-        for start, stop in pairwise([0, *changes.tolist(), needs.size]):
-            if needs[start] == Need.SUMMARY:
-                yield stretches.summaries[start:stop]
-            elif needs[start] == Need.POINTS:
-                for index in range(start, stop):
-                    yield read_group(connection, stretches, slice(index, index + 1))
-
-
-def _stretches(connection: Connection, pieces: Pieces) -> Iterator[Pieces]:
-    """Yield pieces that do not reach over one another, as many at a time as there are."""
     if pieces.follow_one_another():
-        if pieces.sources:
-            yield pieces
+        needs = need(pieces.summaries)
+        yield from _needed(connection, pieces, needs)
         return
-    for group in pieces.groups():
-        if group.stop - group.start == 1:
-            yield Pieces(pieces.summaries[group], pieces.sources[group])
-        else:
-            columns = read_group(connection, pieces, group)
-            yield Pieces(summarise_cut(columns), [*cut(columns)])
+    groups = [*pieces.groups()]
+    known = [summarise_group(connection, pieces, group) for group in groups]
+    needs = need(np.concatenate(known))
+    starts = np.cumsum([0, *map(len, known)]).tolist()
+    for group, summaries, start in zip(groups, known, starts, strict=False):
+        wanted = needs[start : start + summaries.size]
+        stretches = pieces.take(np.arange(group.start, group.stop))
+        if len(stretches.sources) > 1 and (wanted == Need.POINTS).any():
+            stretches = Pieces(summaries, [*cut(read_group(connection, pieces, group))])
+        yield from _needed(connection, stretches._replace(summaries=summaries), wanted)
+
+
+def _needed(
+    connection: Connection, pieces: Pieces, needs: npt.NDArray[np.integer[Any]]
+) -> Iterator[npt.NDArray[np.void] | Columns]:
+    """Yield summaries or points of pieces that do not reach over one another."""
+    changes = np.flatnonzero(np.diff(needs)) + 1
+    for start, stop in pairwise([0, *changes.tolist(), needs.size]):
+        if start < stop and needs[start] == Need.SUMMARY:
+            yield pieces.summaries[start:stop]
+        elif start < stop and needs[start] == Need.POINTS:
+            for index in range(start, stop):
+                yield read_group(connection, pieces, slice(index, index + 1))
 
 
 def cut(columns: Columns) -> list[Columns]:
