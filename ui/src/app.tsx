@@ -18,6 +18,7 @@ import { Scatter } from "./pages/scatter";
 import { Button, Problem } from "./parts/controls";
 import { ExperimentMenu } from "./parts/experiments";
 import { KeyboardHelp } from "./parts/help";
+import { Notices } from "./parts/notices";
 import { RunsTable } from "./table/table";
 import { setView, useView, type Page, type View } from "./view";
 
@@ -41,12 +42,10 @@ export function App() {
     void load();
     return clock.listen(load);
   }, []);
-  useEffect(() => void runs.ask(listQuery(view)), [view]);
+  useEffect(() => void runs.ask(listQuery(view, runs.standard)), [view, runs.standard]);
   const chosen = chosenRuns(view);
-  useEffect(() => {
-    assignStrokes(chosen);
-    details.want(chosen);
-  }, [chosen.join()]);
+  assignStrokes(chosen); // before anything is drawn with them
+  useEffect(() => details.want(chosen), [chosen.join()]);
   useShortcuts(useMemo(() => appShortcuts(() => setHelp(true)), []));
   const writes = session !== null && session.role !== "read";
   return (
@@ -61,6 +60,7 @@ export function App() {
         )}
         <div class="page">{content(view, writes, runs.error)}</div>
       </main>
+      <Notices />
       {help && <KeyboardHelp onClose={() => setHelp(false)} />}
     </>
   );

@@ -9,6 +9,8 @@ export interface Shortcut {
   /** As `KeyboardEvent.key`, such as "/" or "ArrowDown". */
   key: string;
   does: string;
+  /** A selector: the key does this only while the focus is inside of what it selects. */
+  within?: string;
   act(event: KeyboardEvent): void;
 }
 
@@ -30,11 +32,17 @@ export function startKeyboard(): void {
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
     if (document.querySelector("dialog[open]")) return;
-    const found = shortcuts().findLast((shortcut) => shortcut.key === event.key);
+    const found = shortcuts().findLast(
+      ({ key, within }) => key === event.key && (!within || isWithin(event.target, within)),
+    );
     if (!found) return;
     event.preventDefault();
     found.act(event);
   });
+}
+
+function isWithin(target: EventTarget | null, selector: string): boolean {
+  return target instanceof Element && target.closest(selector) !== null;
 }
 
 function isTyping(target: EventTarget | null): boolean {

@@ -35,6 +35,8 @@ export interface View {
   baseline: string;
   /** The run of page `run`. */
   run: string;
+  /** How its table of series is sorted, such as `last DESC`; empty for by key. */
+  summary: string;
   /** A regular expression: only charts of metrics that match. */
   keys: string;
   /** Sections of charts that are closed. */
@@ -76,6 +78,7 @@ export const DEFAULTS: View = {
   pinned: [],
   baseline: "",
   run: "",
+  summary: "",
   keys: "",
   closed: [],
   x: "step",

@@ -24,6 +24,7 @@ const fields: { [Name in keyof View]: fc.Arbitrary<View[Name]> } = {
   pinned: names,
   baseline: name,
   run: name,
+  summary: name,
   keys: name,
   closed: names,
   x: fc.constantFrom("step", "time", "relative", "metric"),

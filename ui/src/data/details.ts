@@ -42,6 +42,7 @@ class Details extends Observable {
 
   /** Ask again for the wanted runs that are running or unknown, or (`all`) for all of them. */
   async refresh(all = false): Promise<void> {
+    if (all) for (const id of this.known.keys()) if (!this.wanted.includes(id)) this.known.delete(id);
     const stale = (id: string) =>
       all || (this.known.get(id)?.status ?? "RUNNING") === "RUNNING";
     await this.load(this.wanted.filter((id) => stale(id) && !this.asked.has(id)));

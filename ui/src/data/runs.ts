@@ -3,6 +3,7 @@
 
 import { getTable, type ApiError, type Row, type TableAnswer, type TableQuery } from "./api";
 import { clock } from "./clock";
+import { defaultColumns } from "./columns";
 import { Observable } from "./store";
 import type { View } from "../view";
 
@@ -12,15 +13,15 @@ export const PAGE = 100;
 /** What decides which rows there are, and what stands in them. */
 export type ListQuery = Omit<TableQuery, "offset" | "limit" | "snapshot">;
 
-/** Return the query that a view stands for; its columns are those given, beside the view's own. */
-export function listQuery(view: View, columns: readonly string[] = []): ListQuery {
+/** Return the query that a view stands for; these columns are shown where it chose none. */
+export function listQuery(view: View, standard: readonly string[] = []): ListQuery {
   return {
     ...(view.experiments.length ? { experiment_ids: view.experiments } : {}),
     ...(view.nested ? { parent: "" } : {}),
     filter: view.filter,
     order_by: view.order ? [view.order] : [],
     stage: view.stage,
-    columns: [...new Set([...view.columns, ...columns])],
+    columns: view.columns.length ? view.columns : standard,
   };
 }
 
@@ -32,29 +33,49 @@ export class RunsList extends Observable {
   /** What is wrong with the query, or with the server. */
   error: ApiError | null = null;
   keys: NonNullable<TableAnswer["keys"]> = { metrics: [], params: [], tags: [] };
+  /** Columns for a view that chose none. */
+  standard: readonly string[] = [];
   private query: ListQuery | null = null;
   private pages = new Map<number, Row[]>();
-  private snapshot: string | undefined;
+  private snapshot = "";
   private asked = new Set<number>();
   private shown: [number, number] = [0, 0];
-  private generation = 0;
+  private request = new AbortController();
+  private readonly silence = clock.listen(() => this.refresh());
 
-  constructor() {
+  /** @param name tells the clock which list it is that has running runs */
+  constructor(private readonly name: string) {
     super();
-    clock.listen(() => this.refresh());
   }
 
-  /** List other runs; the same query changes nothing. */
+  /** Stay as it is from now on. */
+  close(): void {
+    this.silence();
+    this.request.abort();
+    clock.setRunning(this.name, false);
+  }
+
+  /** List other runs, or other columns of them; the same query changes nothing. */
   async ask(query: ListQuery): Promise<void> {
-    if (JSON.stringify(query) === JSON.stringify(this.query)) return;
+    const before = this.query;
+    if (JSON.stringify(query) === JSON.stringify(before)) return;
     this.query = query;
-    this.shown = [0, 0];
-    await this.load(true);
+    if (!before || !sameRuns(query, before)) this.shown = [0, 0];
+    await this.refresh();
   }
 
   /** Return a row; undefined while it has not been loaded. */
   row(index: number): Row | undefined {
     return this.pages.get(Math.floor(index / PAGE))?.[index % PAGE];
+  }
+
+  /** Return the index of a run among the rows that have been loaded; -1 where it is not there. */
+  indexOf(runId: string): number {
+    for (const [number, rows] of this.pages) {
+      const index = rows.findIndex((row) => row.run_id === runId);
+      if (index >= 0) return number * PAGE + index;
+    }
+    return -1;
   }
 
   /** Return the first rows, as far as they have been loaded. */
@@ -65,65 +86,81 @@ export class RunsList extends Observable {
   /** Load rows that are on screen now, from the first to the last. */
   show(first: number, last: number): void {
     this.shown = [Math.floor(first / PAGE), Math.floor(Math.max(first, last) / PAGE)];
-    void this.load(false);
+    for (const number of this.missing(this.pages))
+      if (!this.asked.has(number)) void this.loadPage(number);
   }
 
-  /** Ask again for the rows on screen: something may have changed. */
+  /** Ask again for the rows on screen, of a fresh list; those before stay until all are there. */
   async refresh(): Promise<void> {
-    if (this.query) await this.load(true);
-  }
-
-  /** Load the pages on screen that are missing, or (`anew`) all of them from a fresh list. */
-  private async load(anew: boolean): Promise<void> {
-    if (anew) {
-      this.generation += 1;
-      this.asked.clear();
-    }
-    const [first, last] = this.shown;
-    const numbers = [...new Set([...(anew ? [0] : []), ...range(first, last)])].filter(
-      (number) => !this.asked.has(number) && (anew || !this.pages.has(number)),
-    );
-    for (const number of numbers) this.asked.add(number);
-    const generation = this.generation;
-    const [head, ...others] = numbers;
-    if (head === undefined) return;
-    await this.loadPage(head, anew, generation);
-    await Promise.all(others.map((number) => this.loadPage(number, false, generation)));
-  }
-
-  private async loadPage(number: number, anew: boolean, generation: number): Promise<void> {
-    const { query } = this;
-    if (!query || generation !== this.generation) return;
-    const from = anew ? undefined : this.snapshot;
-    const paged = { offset: number * PAGE, limit: PAGE, ...(from && { snapshot: from }) };
+    if (!this.query) return;
+    this.request.abort();
+    const request = (this.request = new AbortController());
     try {
-      const answer = await getTable({ ...query, ...paged });
-      if (generation === this.generation) this.take(number, answer, anew);
+      const head = await this.fetchPage(0, request.signal);
+      const pages = new Map([[0, head.rows]]);
+      for (let missing = this.missing(pages); missing.length; missing = this.missing(pages))
+        await Promise.all(
+          missing.map(async (number) => {
+            const answer = await this.fetchPage(number, request.signal, head.snapshot);
+            pages.set(number, answer.rows);
+          }),
+        );
+      this.pages = pages;
+      this.take(head);
     } catch (error) {
-      if (generation !== this.generation) return;
-      this.asked.delete(number);
+      if (request.signal.aborted) return;
       this.error = error as ApiError;
       this.changed();
     }
   }
 
-  private take(number: number, answer: TableAnswer, anew: boolean): void {
-    if (anew) this.pages.clear();
-    this.pages.set(number, answer.rows);
-    this.asked.delete(number);
-    this.snapshot = answer.snapshot;
-    this.total = answer.total;
-    this.keys = answer.keys ?? this.keys;
+  /** Return the numbers of the pages on screen that are not among these. */
+  private missing(pages: ReadonlyMap<number, Row[]>): number[] {
+    const [first, last] = this.shown;
+    const numbers = Array.from({ length: last - first + 1 }, (_, index) => first + index);
+    return numbers.filter((number) => !pages.has(number));
+  }
+
+  private async loadPage(number: number): Promise<void> {
+    const { snapshot } = this;
+    const { signal } = this.request;
+    this.asked.add(number);
+    try {
+      const answer = await this.fetchPage(number, signal, snapshot);
+      if (signal.aborted || snapshot !== this.snapshot) return;
+      this.pages.set(number, answer.rows);
+      this.changed();
+    } catch (error) {
+      if (signal.aborted) return;
+      this.error = error as ApiError;
+      this.changed();
+    } finally {
+      this.asked.delete(number);
+    }
+  }
+
+  private fetchPage(number: number, signal: AbortSignal, snapshot = ""): Promise<TableAnswer> {
+    if (!this.query) throw new Error("no runs were asked for");
+    const page = { offset: number * PAGE, limit: PAGE, ...(snapshot && { snapshot }) };
+    return getTable({ ...this.query, ...page }, signal);
+  }
+
+  private take({ total, snapshot, keys }: TableAnswer): void {
+    this.snapshot = snapshot;
+    this.total = total;
+    this.keys = keys ?? this.keys;
+    this.standard = defaultColumns(this.keys, this.standard);
     this.known = true;
     this.error = null;
     const rows = [...this.pages.values()].flat();
-    clock.setRunning("table", rows.some((row) => row.status === "RUNNING"));
+    clock.setRunning(this.name, rows.some((row) => row.status === "RUNNING"));
     this.changed();
   }
 }
 
-function range(first: number, last: number): number[] {
-  return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+function sameRuns(a: ListQuery, b: ListQuery): boolean {
+  const rest = (query: ListQuery) => JSON.stringify({ ...query, columns: [] });
+  return rest(a) === rest(b);
 }
 
-export const runs = new RunsList();
+export const runs = new RunsList("table");
