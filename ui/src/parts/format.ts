@@ -30,6 +30,14 @@ export function formatTime(ms: number): string {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
 }
 
+/** Return a moment in few letters: without the year where it is this one, today without the day. */
+export function formatMoment(ms: number, now = Date.now()): string {
+  const whole = formatTime(ms);
+  const [day] = formatTime(now).split(" ");
+  if (day && whole.startsWith(day)) return whole.slice(day.length + 1);
+  return day && whole.startsWith(day.slice(0, 5)) ? whole.slice(5) : whole;
+}
+
 /** Return a span of time in its two largest units, such as 2 h 05 min. */
 export function formatSpan(ms: number): string {
   const seconds = ms / 1000;

@@ -1,0 +1,209 @@
+// The rows of the table: those on screen of a list of any length, under a head that stays, with the
+// pinned runs on top. The keyboard moves an active line; the focus stays on the grid itself.
+
+import type { CSSProperties } from "preact";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+
+import type { Row } from "../data/api";
+import { parseColumn, type Column } from "../data/columns";
+import { UNASKED } from "../data/details";
+import { runs, type RunsList } from "../data/runs";
+import { useObservable } from "../data/store";
+import { useShortcuts } from "../keyboard";
+import { remove, restore } from "../parts/changes";
+import { useSpan } from "../parts/spans";
+import { setView, toggled, useView, type View } from "../view";
+import { Head, widths } from "./head";
+import { gridShortcuts, type GridKeys } from "./keys";
+import { Line, lineId, type LineActions } from "./row";
+import type { Tree } from "./tree";
+
+/** Height of a line in px; --row in base.css. */
+const ROW = 30;
+const LATER_MS = 60;
+
+interface GridProps {
+  tree: Tree;
+  pinned: RunsList;
+  writes: boolean;
+  onEdit(row: Row): void;
+}
+
+export function Grid({ tree, pinned, writes, onEdit }: GridProps) {
+  const view = useView();
+  const box = useRef<HTMLDivElement>(null);
+  const lines = useObservable(tree);
+  const pins = useObservable(pinned)
+    .first(view.pinned.length)
+    .filter((row) => view.pinned.includes(row.run_id));
+  const [first, last] = useSpan(box, ROW, lines.size);
+  const [active, setActive] = useState<number | null>(null);
+  const [renamed, setRenamed] = useState<number | null>(null);
+  const columns = useColumns(view);
+  useLoading(tree, first, last);
+  useStillness(box, tree, view, setActive);
+  const at = (line: number) => (line < 0 ? pins[line + pins.length] : rowOf(lines, line));
+  const actions = useActions({ at, onEdit, tree, setActive, setRenamed });
+  const keys: GridKeys = {
+    box, at, actions, setActive, writes,
+    active: active ?? 0,
+    first: -pins.length,
+    last: lines.size - 1,
+    page: Math.max(1, Math.floor((box.current?.clientHeight ?? 300) / ROW) - 2),
+  };
+  useGridShortcuts(keys);
+  const drawn = drawnAs(view);
+  const line = (row: Row | undefined, number: number, depth = 0) => (
+    <Line
+      key={number < 0 ? `pin ${row?.run_id}` : number}
+      {...{ row, depth, columns, writes, actions, line: number }}
+      isActive={number === active}
+      isSelected={row !== undefined && view.runs.includes(row.run_id)}
+      drawn={row ? drawn(row.run_id) : "no"}
+      isPinned={row !== undefined && view.pinned.includes(row.run_id)}
+      isOpen={view.nested && number >= 0 && row?.children ? lines.isOpen(row.run_id) : null}
+      isRenamed={number === renamed && row !== undefined}
+    />
+  );
+  const count = Math.max(0, last - first);
+  const shown = Array.from({ length: count }, (_, index) => first + index);
+  const { template, total } = widths(columns);
+  return (
+    <div
+      ref={box}
+      id="runs"
+      class="grid"
+      role="grid"
+      tabIndex={0}
+      aria-label="Runs"
+      aria-multiselectable
+      aria-rowcount={1 + pins.length + lines.size}
+      aria-colcount={6 + columns.length}
+      aria-activedescendant={active === null ? undefined : lineId(active)}
+      style={{ "--columns": template } as CSSProperties}
+      onFocus={() => setActive((line) => line ?? -pins.length)}
+    >
+      <div class="head" role="rowgroup" style={{ minWidth: `${total}px` }}>
+        <Head columns={columns} />
+        {pins.map((row, index) => line(row, index - pins.length))}
+      </div>
+      <div
+        class="lines"
+        role="rowgroup"
+        style={{ height: `${lines.size * ROW}px`, minWidth: `${total}px` }}
+      >
+        {shown.map((number) => {
+          const { list, index, depth } = lines.at(number);
+          return line(list.row(index), number, depth);
+        })}
+      </div>
+      {runs.known && !lines.size && <p class="waiting">No run is listed.</p>}
+    </div>
+  );
+}
+
+function rowOf(tree: Tree, line: number): Row | undefined {
+  const { list, index } = tree.at(line);
+  return list.row(index);
+}
+
+/** Return the columns that are shown, those that were not chosen too. */
+function useColumns(view: View): readonly Column[] {
+  const names = view.columns.length ? view.columns : runs.standard;
+  const { metrics } = runs.keys;
+  return useMemo(() => names.flatMap((name) => parseColumn(name, metrics) ?? []), [names, metrics]);
+}
+
+/** Return how a run's line is drawn, by its id. */
+function drawnAs(view: View): (runId: string) => "yes" | "hidden" | "no" {
+  const chosen = view.runs.length ? view.runs : runs.first(UNASKED).map((row) => row.run_id);
+  const [among, hidden] = [new Set(chosen), new Set(view.hidden)];
+  return (runId) => (!among.has(runId) ? "no" : hidden.has(runId) ? "hidden" : "yes");
+}
+
+/** Load the rows on screen, a moment after they came there: a drag of the scrollbar asks little. */
+function useLoading(tree: Tree, first: number, last: number): void {
+  const wanted = useRef([first, last] as const);
+  const timer = useRef<ReturnType<typeof setTimeout> | null>(null);
+  wanted.current = [first, Math.max(first, last - 1)];
+  useEffect(() => {
+    timer.current ??= setTimeout(() => {
+      timer.current = null;
+      tree.show(...wanted.current);
+    }, LATER_MS);
+  }, [tree, first, last]);
+  useEffect(() => () => clearTimeout(timer.current ?? undefined), []);
+}
+
+/**
+ * Keep rows where they are when new runs come on top, while somebody points at them, works in the
+ * table, or has scrolled away from its top. Other runs are shown from the first.
+ */
+function useStillness(
+  box: { current: HTMLDivElement | null },
+  tree: Tree,
+  { filter, order, stage, nested, experiments }: View,
+  setActive: (change: (line: number | null) => number | null) => void,
+): void {
+  const anchor = useRef<{ runId: string; line: number } | null>(null);
+  const listed = JSON.stringify([filter, order, stage, nested, experiments]);
+  useLayoutEffect(() => {
+    anchor.current = null;
+    if (box.current) box.current.scrollTop = 0;
+  }, [listed]);
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (!element) return;
+    const before = anchor.current;
+    const now = before && !order ? tree.lineOf(before.runId) : null;
+    if (before && now !== null && now !== before.line) {
+      const shift = now - before.line;
+      const isHeld = element.matches(":hover") || element.contains(document.activeElement);
+      if (isHeld || element.scrollTop > 0) element.scrollTop += shift * ROW;
+      setActive((line) => (line !== null && line >= before.line ? line + shift : line));
+    }
+    const line = Math.ceil(element.scrollTop / ROW);
+    const row = line < tree.size ? rowOf(tree, line) : undefined;
+    anchor.current = row ? { runId: row.run_id, line } : null;
+  });
+}
+
+interface ActionsNeed {
+  at(line: number): Row | undefined;
+  onEdit(row: Row): void;
+  tree: Tree;
+  setActive(line: number): void;
+  setRenamed(line: number | null): void;
+}
+
+function useActions({ at, onEdit, tree, setActive, setRenamed }: ActionsNeed): LineActions {
+  const view = useView();
+  const lastSelected = useRef<number | null>(null);
+  return {
+    select(row, line, extend) {
+      const from = extend ? (lastSelected.current ?? line) : line;
+      const [low, high] = [Math.min(from, line), Math.max(from, line)];
+      const between = Array.from({ length: high - low + 1 }, (_, index) => at(low + index)?.run_id);
+      const adds = !view.runs.includes(row.run_id);
+      const others = view.runs.filter((id) => !between.includes(id));
+      const added = between.filter((id) => id !== undefined);
+      lastSelected.current = line;
+      setActive(line);
+      setView({ runs: adds ? [...new Set([...view.runs, ...added])] : others });
+    },
+    open: (row) => setView({ page: "run", run: row.run_id }),
+    hide: (row) => setView({ hidden: toggled(view.hidden, row.run_id) }),
+    pin: (row) => setView({ pinned: toggled(view.pinned, row.run_id) }),
+    edit: onEdit,
+    toggle: (line) => tree.toggle(line),
+    rename: setRenamed,
+  };
+}
+
+/** Add the grid's keys to the page's table of keys; they mean whatever the grid shows by then. */
+function useGridShortcuts(keys: GridKeys): void {
+  const current = useRef(keys);
+  current.current = keys;
+  const changes = { remove, restore };
+  useShortcuts(useMemo(() => gridShortcuts(() => current.current, changes), []));
+}
