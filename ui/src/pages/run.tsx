@@ -24,7 +24,10 @@ export function RunPage({ runId, writes }: { runId: string; writes: boolean }) {
     <article class="run">
       <Top run={run} writes={writes} />
       <div class="columns">
-        <SummaryTable run={run} />
+        <div class="measured">
+          <SummaryTable run={run} />
+          <RunCharts run={run} />
+        </div>
         <div class="facts">
           <Part title="Params" count={Object.keys(run.params).length}>
             <Pairs pairs={Object.entries(run.params).sort(([a], [b]) => (a < b ? -1 : 1))} />
@@ -35,7 +38,6 @@ export function RunPage({ runId, writes }: { runId: string; writes: boolean }) {
           </section>
         </div>
       </div>
-      <RunCharts run={run} />
       <Datasets datasets={run.datasets} />
       <Models models={run.models} />
     </article>
@@ -150,7 +152,7 @@ function Copy({ text }: { text: string }) {
   };
   return (
     <Button kind="icon" label="Copy the run id" onClick={() => void copy()}>
-      {isDone ? "✓" : "⧉"}
+      {isDone ? "copied" : "copy"}
     </Button>
   );
 }

@@ -38,8 +38,8 @@ export function SummaryTable({ run }: { run: Detail }) {
       <div class="summary-top">
         <h2>Metrics</h2>
         <span class="soft">
-          {series.length < run.series.length ? `${series.length} of ` : ""}
-          {run.series.length}
+          {series.length < run.series.length ? `${formatNumber(series.length)} of ` : ""}
+          {formatNumber(run.series.length)}
         </span>
         <span class="space" />
         <Field

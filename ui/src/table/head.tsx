@@ -11,13 +11,15 @@ import { getView, setView, useView } from "../view";
 /** So many runs are selected together at most. */
 export const MOST = 200;
 
-const WIDTHS: Readonly<Record<Column["kind"], number>> = { metrics: 92, params: 92, tags: 110 };
-const FIXED = [28, 28, 190, 92, 92, 84];
+const WIDTHS: Readonly<Record<Column["kind"], number>> = { metrics: 84, params: 84, tags: 100 };
+/** Widths of what stands before the chosen columns: box, line, name and status; and behind them. */
+const BEFORE = [28, 28, 168, 92];
+const BEHIND = [96, 96];
 const NAME = 2;
 
 /** Return the widths of all columns for CSS, and the sum of the least ones in px. */
 export function widths(columns: readonly Column[]): { template: string; total: number } {
-  const all = [...FIXED, ...columns.map(({ kind }) => WIDTHS[kind])];
+  const all = [...BEFORE, ...columns.map(({ kind }) => WIDTHS[kind]), ...BEHIND];
   const template = all.map((px, index) => (index === NAME ? `minmax(${px}px, 1fr)` : `${px}px`));
   return { template: template.join(" "), total: all.reduce((sum, px) => sum + px, 0) };
 }
@@ -37,8 +39,6 @@ export function Head({ columns }: { columns: readonly Column[] }) {
       </div>
       <Title kind="fixed name" by="attributes.run_name">Name</Title>
       <Title by="attributes.status">Status</Title>
-      <Title by="attributes.start_time">Started</Title>
-      <Title kind="number" by={null}>Duration</Title>
       {columns.map((column) => (
         <Title
           key={column.name}
@@ -50,6 +50,8 @@ export function Head({ columns }: { columns: readonly Column[] }) {
           <bdi>{columnTitle(column)}</bdi>
         </Title>
       ))}
+      <Title by="attributes.start_time">Started</Title>
+      <Title kind="number" by={null}>Duration</Title>
     </div>
   );
 }

@@ -36,8 +36,7 @@ function Picker() {
 
 /** The columns that are shown, to be moved and removed. */
 function Chosen() {
-  const view = useView();
-  const shown = view.columns.length ? view.columns : runs.standard;
+  const shown = useShown();
   const swap = (name: string, by: number) => {
     const target = shown[shown.indexOf(name) + by];
     if (target !== undefined) setView({ columns: moved(shown, name, target) });
@@ -91,8 +90,14 @@ function Group({ kind, sought }: { kind: Kind; sought: string }) {
   );
 }
 
-function Named({ kind, name }: { kind: Kind; name: string }) {
+/** Return the columns that are shown, whether they were chosen or not. */
+function useShown(): readonly string[] {
   const { columns } = useView();
+  return columns.length ? columns : runs.standard;
+}
+
+function Named({ kind, name }: { kind: Kind; name: string }) {
+  const columns = useShown();
   const column = columnName(kind, name);
   return (
     <Check
@@ -104,7 +109,7 @@ function Named({ kind, name }: { kind: Kind; name: string }) {
 }
 
 function Metric({ name }: { name: string }) {
-  const { columns } = useView();
+  const columns = useShown();
   return (
     <div class="metric" role="group" aria-label={name}>
       <bdi title={name}>{name}</bdi>

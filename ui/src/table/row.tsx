@@ -55,13 +55,13 @@ export function Line(props: LineProps) {
       <Signs {...props} row={row} />
       <Name {...props} row={row} />
       <div role="gridcell"><Status status={row.status} /></div>
+      {columns.map((column) => (
+        <Cell key={column.name} column={column} value={row.values[column.name]} />
+      ))}
       <div role="gridcell" class="soft" title={formatTime(row.start_time)}>
         {formatMoment(row.start_time)}
       </div>
       <div role="gridcell" class="number soft">{span(duration(row))}</div>
-      {columns.map((column) => (
-        <Cell key={column.name} column={column} value={row.values[column.name]} />
-      ))}
     </div>
   );
 }

@@ -18,7 +18,7 @@ export function Toolbar({ writes, onCollapse }: { writes: boolean; onCollapse():
   const { total, known, error } = useObservable(runs);
   return (
     <div class="toolbar">
-      <Filter error={error} />
+      <Filter error={error} onCollapse={onCollapse} />
       <div class="tools">
         <strong class="total" role="status">{known ? formatCount(total, "run") : ""}</strong>
         <Selection writes={writes} />
@@ -37,14 +37,13 @@ export function Toolbar({ writes, onCollapse }: { writes: boolean; onCollapse():
           options={[["active", "Active"], ["deleted", "Deleted"]]}
           onChange={(stage) => setView({ stage, runs: [], hidden: [] })}
         />
-        <Button kind="icon" label="Close the table (t)" onClick={onCollapse}>«</Button>
       </div>
     </div>
   );
 }
 
 /** The filter: taken on Enter, or when the field is left. What the server says of it is below. */
-function Filter({ error }: { error: ApiError | null }) {
+function Filter({ error, onCollapse }: { error: ApiError | null; onCollapse(): void }) {
   const view = useView();
   const [typed, setTyped] = useState(view.filter);
   useEffect(() => setTyped(view.filter), [view.filter]);
@@ -79,6 +78,7 @@ function Filter({ error }: { error: ApiError | null }) {
         <Menu label="Examples of filters" content="?">
           <Examples onChoose={take} />
         </Menu>
+        <Button kind="icon" label="Close the table (t)" onClick={onCollapse}>«</Button>
       </div>
       <p id="filter-error" class={error ? "problem" : ""} role="alert">{error?.message}</p>
     </>
@@ -111,7 +111,9 @@ function Selection({ writes }: { writes: boolean }) {
   return (
     <span class="selection">
       <span>{chosen.length} selected</span>
-      <Button onClick={() => setView({ runs: [], hidden: [] })}>Clear</Button>
+      <Button kind="icon" label="Select none" onClick={() => setView({ runs: [], hidden: [] })}>
+        ×
+      </Button>
       {writes && stage === "active" && (
         <Button kind="danger" onClick={() => void remove(chosen)}>Delete</Button>
       )}
