@@ -41,7 +41,8 @@ LAYERS = """
     client
     experiment_client metric_client model_client
     base_client
-    reading history lookup
+    charts
+    reading history lookup lines
     pending context paging active_model
     backend
     recorder
@@ -60,6 +61,7 @@ LAYERS = """
     filters
     filters.runs filters.models
     filters.texts
+    grouping
     journal chunk fold downsample buckets
     filesystem summary
     points operations entities rules rows query

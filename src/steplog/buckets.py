@@ -51,6 +51,10 @@ class Grid(NamedTuple):
         """Width of an interval, in units of x."""
         return math.ldexp(1.0, self.exponent)
 
+    def bounds(self) -> tuple[int, int]:
+        """Return the first and the last whole number of a grid over whole numbers."""
+        return self.first << self.exponent, ((self.first + self.size) << self.exponent) - 1
+
     def edges(self) -> npt.NDArray[np.float64]:
         """Return where each interval begins."""
         numbers = np.array([float(self.first + i) for i in range(self.size)])
@@ -150,7 +154,7 @@ def fold_points(index: Index, value: npt.NDArray[np.float64]) -> tuple[Index, Bu
         buckets["max"] = np.fmax.reduceat(value, starts)
         buckets["first"] = value[first_true(finite, starts)]
         buckets["last"] = value[_last_true(finite, starts)]
-        buckets["mean"] = _means(value, np.ones(value.size), starts, buckets)
+        buckets["mean"] = _means_of_points(value, starts, buckets)
     return index[starts], buckets
 
 
@@ -184,10 +188,10 @@ def gather(parts: Sequence[tuple[Index, Buckets]], size: int) -> Buckets:
 
     """
     gathered = empty_buckets(size)
-    if not parts:
+    index = np.concatenate([np.empty(0, np.int64), *(part[0] for part in parts)])
+    buckets = np.concatenate([np.empty(0, BUCKET), *(part[1] for part in parts)])
+    if not index.size:
         return gathered
-    index = np.concatenate([part[0] for part in parts])
-    buckets = np.concatenate([part[1] for part in parts])
     if (index[:-1] > index[1:]).any():
         order = np.argsort(index, kind="stable")
         index, buckets = index[order], buckets.take(order)
@@ -224,6 +228,19 @@ def _last_true(mask: npt.NDArray[np.bool_], starts: npt.NDArray[np.intp]) -> npt
         mask.size - 1 - first_true(mask[::-1], mask.size - 1 - lasts[::-1])
     )
     return found[::-1]
+
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
+def _means_of_points(
+    value: npt.NDArray[np.float64], starts: npt.NDArray[np.intp], buckets: Buckets
+) -> npt.NDArray[np.float64]:
+    """Return the mean of each stretch of values that are finite or NaN."""
+    odd = buckets["nan"] + buckets["pos_inf"] + buckets["neg_inf"]
+    numbers = np.where(np.isnan(value), 0.0, value) if odd.any() else value
+    means = np.add.reduceat(numbers, starts) / (buckets["count"] - odd)
+    if not np.isfinite(means).all():  # a sum that was too large, or nothing to add up
+        means = _means(value, np.ones(value.size), starts, buckets)
+    return np.clip(means, buckets["min"], buckets["max"])
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
