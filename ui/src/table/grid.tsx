@@ -12,7 +12,7 @@ import { useObservable } from "../data/store";
 import { useShortcuts } from "../keyboard";
 import { remove, restore } from "../parts/changes";
 import { useSpan } from "../parts/spans";
-import { setView, toggled, useView, type View } from "../view";
+import { getView, setView, toggled, useView, type View } from "../view";
 import { Head, widths } from "./head";
 import { gridShortcuts, type GridKeys } from "./keys";
 import { Line, lineId, type LineActions } from "./row";
@@ -56,7 +56,7 @@ export function Grid({ tree, pinned, writes, onEdit }: GridProps) {
   const line = (row: Row | undefined, number: number, depth = 0) => (
     <Line
       key={number < 0 ? `pin ${row?.run_id}` : number}
-      {...{ row, depth, columns, writes, actions, line: number }}
+      {...{ row, depth, columns, writes, view, actions, line: number }}
       isActive={number === active}
       isSelected={row !== undefined && view.runs.includes(row.run_id)}
       drawn={row ? drawn(row.run_id) : "no"}
@@ -176,27 +176,35 @@ interface ActionsNeed {
   setRenamed(line: number | null): void;
 }
 
-function useActions({ at, onEdit, tree, setActive, setRenamed }: ActionsNeed): LineActions {
-  const view = useView();
-  const lastSelected = useRef<number | null>(null);
+/** Return what lines can do: the same object all the time. */
+function useActions(need: ActionsNeed): LineActions {
+  const current = useRef(need);
+  current.current = need;
+  return useMemo(() => lineActions(() => current.current), []);
+}
+
+function lineActions(now: () => ActionsNeed): LineActions {
+  let lastSelected: number | null = null;
   return {
     select(row, line, extend) {
-      const from = extend ? (lastSelected.current ?? line) : line;
+      const { at, setActive } = now();
+      const view = getView();
+      const from = extend ? (lastSelected ?? line) : line;
       const [low, high] = [Math.min(from, line), Math.max(from, line)];
       const between = Array.from({ length: high - low + 1 }, (_, index) => at(low + index)?.run_id);
       const adds = !view.runs.includes(row.run_id);
       const others = view.runs.filter((id) => !between.includes(id));
       const added = between.filter((id) => id !== undefined);
-      lastSelected.current = line;
+      lastSelected = line;
       setActive(line);
       setView({ runs: adds ? [...new Set([...view.runs, ...added])] : others });
     },
     open: (row) => setView({ page: "run", run: row.run_id }),
-    hide: (row) => setView({ hidden: toggled(view.hidden, row.run_id) }),
-    pin: (row) => setView({ pinned: toggled(view.pinned, row.run_id) }),
-    edit: onEdit,
-    toggle: (line) => tree.toggle(line),
-    rename: setRenamed,
+    hide: (row) => setView({ hidden: toggled(getView().hidden, row.run_id) }),
+    pin: (row) => setView({ pinned: toggled(getView().pinned, row.run_id) }),
+    edit: (row) => now().onEdit(row),
+    toggle: (line) => now().tree.toggle(line),
+    rename: (line) => now().setRenamed(line),
   };
 }
 

@@ -3,7 +3,7 @@
 // Its buttons are for the pointer only and are left out of the tab order: the grid has a key for
 // each of them.
 
-import { useRef, useState } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 
 import type { Row, Value } from "../data/api";
 import type { Column } from "../data/columns";
@@ -11,7 +11,7 @@ import { strokeOf } from "../palette";
 import { rename } from "../parts/changes";
 import { formatMoment, formatSpan, formatTime, formatValue } from "../parts/format";
 import { duration, Status } from "../parts/status";
-import { encodeView, getView } from "../view";
+import { encodeView, type View } from "../view";
 
 export interface LineActions {
   select(row: Row, line: number, extend: boolean): void;
@@ -37,10 +37,17 @@ export interface LineProps {
   isOpen: boolean | null;
   isRenamed: boolean;
   writes: boolean;
+  view: View;
+  /** Always the same object. */
   actions: LineActions;
 }
 
+/** A line that is drawn again only when something in it has changed: scrolling leaves most alone. */
 export function Line(props: LineProps) {
+  return useMemo(() => draw(props), Object.values(props));
+}
+
+function draw(props: LineProps) {
   const { row, line, columns, isActive, isSelected } = props;
   const top = line < 0 ? undefined : { top: `calc(var(--row) * ${line})` };
   const identity = { id: lineId(line), style: top, class: isActive ? "line active" : "line" };
@@ -115,8 +122,8 @@ export function Swatch({ runId, isHidden = false }: { runId: string; isHidden?: 
 }
 
 function Name(props: KnownProps) {
-  const { row, line, depth, isPinned, isOpen, isRenamed, writes, actions } = props;
-  const address = `#${encodeView({ ...getView(), page: "run", run: row.run_id })}`;
+  const { row, line, depth, isPinned, isOpen, isRenamed, writes, view, actions } = props;
+  const address = `#${encodeView({ ...view, page: "run", run: row.run_id })}`;
   const indent = { paddingLeft: `${4 + depth * 16}px` };
   if (isRenamed)
     return (
