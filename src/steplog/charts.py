@@ -23,7 +23,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar, get_ar
 import numpy as np
 import numpy.typing as npt
 
-from steplog.buckets import Buckets, Grid, float_grid, whole_grid
+from steplog.buckets import Buckets, Grid, empty_buckets, float_grid, whole_grid
 from steplog.exceptions import invalid
 from steplog.grouping import Aggregate, Band, group_columns
 from steplog.lines import Extent, Folded, JoinedLine, Line, Points, WholeLine, fold_few
@@ -192,7 +192,8 @@ class Charts:
         window = _window(query)
         extent = _extent(store, found.lines, window)
         if extent is None:
-            return Chart(True, 0.0, np.empty(0), _lines(query, found, np.empty(0), []))
+            nothing = [empty_buckets(0)] * len(found.lines)
+            return Chart(True, 0.0, np.empty(0), _lines(query, found, np.empty(0), nothing))
         few = _few(store, found.lines, window, 2 * query.buckets)
         if few is not None:
             return Chart(True, 0.0, few[0], _lines(query, found, *few))
@@ -384,7 +385,7 @@ def _few(
 def _lines(
     query: ChartQuery, found: _Found, x: Floats, members: Sequence[Buckets]
 ) -> tuple[SeriesLine | GroupLine, ...]:
-    pairs = zip(found.lines, members, strict=bool(members))
+    pairs = zip(found.lines, members, strict=True)
     if query.group_by is None:
         return tuple(SeriesLine(line.series.key, _columns(buckets)) for line, buckets in pairs)
     groups: dict[tuple[str, _Values], list[tuple[str, Buckets]]] = {}

@@ -1,0 +1,342 @@
+"""Charts of real stores, compared with what their points say one by one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from steplog import buckets, charts, lines
+from steplog.charts import Chart, ChartQuery, Charts, GroupLine, SeriesLine, chart
+from steplog.exceptions import MlflowException
+from steplog.operations import LogParams, SeriesKey
+from steplog.stores import open_store
+from steplog.stores.base import Store
+from steplog.stores.memory import MemoryStore
+from steplog.testing import OTHER_RUN, RUN, Feed, Point, create_run
+
+NAN, INF = math.nan, math.inf
+START = 1_700_000_000_000
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """Two kinds of stores."""
+    store: Store = MemoryStore() if request.param == "memory" else open_store(str(tmp_path))
+    yield store
+    store.close()
+
+
+def logged(store: Store, *points: Point, key: str = "loss", run_id: str = RUN) -> None:
+    Feed(store, run_id).log(SeriesKey(run_id, key), *points)
+
+
+def query(**changes: object) -> ChartQuery:
+    return ChartQuery((RUN,), ("loss",))._replace(**changes)  # type: ignore[arg-type]
+
+
+def expected(x: npt.NDArray[np.float64], value: npt.NDArray[np.float64], made: Chart) -> None:
+    """Compare the only line of a chart with the buckets of these points, made one by one."""
+    [line] = made.lines
+    columns = {name: column.tolist() for name, column in line.columns.items()}
+    for index, left in enumerate(made.x.tolist()):
+        inside = (x >= left) & (x < left + made.width) if made.width else x == left
+        some, finite = value[inside], value[inside & np.isfinite(value)]
+        assert columns["count"][index] == some.size
+        assert columns["nan"][index] == np.isnan(some).sum()
+        assert columns["pos_inf"][index] == (some == INF).sum()
+        assert columns["neg_inf"][index] == (some == -INF).sum()
+        if finite.size:
+            assert columns["min"][index] == finite.min()
+            assert columns["max"][index] == finite.max()
+            assert columns["first"][index] == finite[0]
+            assert columns["last"][index] == finite[-1]
+            mean, largest = (finite / finite.size).sum(), np.abs(finite).max()
+            assert abs(columns["mean"][index] - mean) <= 1e-12 * largest
+        else:
+            assert all(np.isnan(columns[name][index]) for name in ("min", "max", "first", "mean"))
+    assert sum(columns["count"]) == x.size
+
+
+def in_order(points: Sequence[Point]) -> Sequence[Point]:
+    """Return points in series order, each once; as reading gives them."""
+    store = MemoryStore()
+    logged(store, *points)
+    [series] = store.series([RUN], ["loss"])
+    found: list[Point] = []
+    for columns in store.points(series.series_id):
+        found += zip(*(column.tolist() for column in columns), strict=True)
+    return found
+
+
+values = st.one_of(st.sampled_from([NAN, INF, -INF, 0.0, 1.7e308, -1.7e308]), st.floats(-9, 9))
+steps = st.one_of(st.integers(-50, 50), st.integers(-(2**63), 2**63 - 1))
+some_points = st.lists(st.tuples(steps, st.integers(0, 90), values), min_size=1, max_size=60)
+
+
+@pytest.fixture
+def small_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stretches of 4 points, so that few points have many, and none is read for being few."""
+    monkeypatch.setattr("steplog.stores.memory.PIECE_POINTS", 4)
+    monkeypatch.setattr(charts, "FEW_POINTS", 0)
+
+
+@pytest.mark.usefixtures("small_stretches")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(points=some_points, most=st.integers(2, 12), x=st.sampled_from(["step", "time"]))
+def test_buckets_are_those_of_the_points(points: list[Point], most: int, x: str) -> None:
+    """Whatever is logged, each bucket tells exactly what its points are, on either axis."""
+    store = MemoryStore()
+    logged(store, *points)
+    made = chart(store, query(buckets=most, x=x))
+    assert made.x.size <= most
+    step, time, value = (np.array(column) for column in zip(*in_order(points), strict=True))
+    over = time if x == "time" else step
+    # The grid is compared in whole numbers: as floats, large steps would leave their buckets.
+    index = [int(each) // max(int(made.width), 1) for each in over.tolist()]
+    first = min(index)
+    shown = made._replace(x=np.arange(made.x.size, dtype=np.float64), width=0.0)
+    expected(np.array([each - first for each in index], np.float64), value.astype(float), shown)
+
+
+@pytest.mark.usefixtures("small_stretches")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    points=some_points,
+    spike=st.tuples(st.integers(-50, 50), st.integers(0, 90)),
+    most=st.integers(2, 12),
+    x=st.sampled_from(["step", "time", "relative"]),
+    window=st.tuples(st.integers(0, 30), st.integers(0, 30)),
+    grouped=st.booleans(),
+)
+def test_no_extreme_is_left_out(
+    points: list[Point],
+    spike: tuple[int, int],
+    most: int,
+    x: str,
+    window: tuple[int, int],
+    grouped: bool,
+) -> None:
+    """A point higher than all others lies in the bucket at its x, at any zoom, and in groups."""
+    store = MemoryStore()
+    Feed(store).operate(create_run(start_time=0))
+    height = 1.79e308
+    logged(store, *points, (*spike, height))
+    at = spike[0] if x == "step" else spike[1]
+    made = chart(
+        store,
+        query(
+            x=x,
+            buckets=most,
+            x_min=at - window[0],
+            x_max=at + window[1],
+            group_by=() if grouped else None,
+        ),
+    )
+    [line] = made.lines
+    index = int(np.searchsorted(made.x, at, "right")) - 1
+    assert made.x[index] <= at < made.x[index] + max(made.width, 1)
+    assert line.columns["max"][index] == height
+    if grouped:
+        assert line.columns["high"][index] == height
+
+
+def test_few_points_are_shown_as_they_are(store: Store) -> None:
+    """Where x are few the grid is every x that occurs, and its columns are the values."""
+    logged(store, (0, START, 1.0), (7, START + 5, NAN), (1_000_000, START + 9, 3.0))
+    logged(store, (7, START, 5.0), (9, START, 6.0), key="other")
+    made = chart(store, query(keys=("loss", "other")))
+    assert made.exact
+    assert made.x.tolist() == [0, 7, 9, 1_000_000]
+    loss, other = made.lines
+    assert loss.columns["count"].tolist() == [1, 1, 0, 1]
+    assert loss.columns["nan"].tolist() == [0, 1, 0, 0]
+    assert loss.columns["mean"].tolist() == pytest.approx([1.0, NAN, NAN, 3.0], nan_ok=True)
+    assert other.columns["mean"].tolist() == pytest.approx([NAN, 5.0, 6.0, NAN], nan_ok=True)
+
+
+def test_zooming_shows_the_points_in_the_end(store: Store) -> None:
+    """A wide window of a long series has buckets; a narrow one has the points themselves."""
+    value = np.sin(np.arange(50_000) / 1000)
+    logged(store, *zip(range(50_000), range(50_000), value.tolist(), strict=True))
+    store.seal(RUN)
+    wide = chart(store, query(buckets=100))
+    assert not wide.exact
+    assert 50 <= wide.x.size <= 100
+    expected(np.arange(50_000.0), value, wide)
+    narrow = chart(store, query(buckets=100, x_min=20_000, x_max=20_099))
+    assert narrow.exact
+    assert narrow.x.tolist() == list(range(20_000, 20_100))
+    assert np.array_equal(narrow.lines[0].columns["mean"], value[20_000:20_100])
+
+
+def test_wide_charts_read_few_points(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a long series only the stretches at the edges of buckets are read point by point."""
+    points = 40 * 8192
+    value = np.random.default_rng(0).normal(size=points)
+    for start in range(0, points, 8192):
+        steps = range(start, start + 8192)
+        logged(store, *zip(steps, steps, value[start : start + 8192].tolist(), strict=True))
+    store.seal(RUN)
+    read = 0
+    fold = buckets.fold_points
+
+    def counted(
+        index: npt.NDArray[np.int64], value: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.void]]:
+        nonlocal read
+        read += value.size
+        return fold(index, value)
+
+    monkeypatch.setattr("steplog.lines.fold_points", counted)
+    made = chart(store, query(buckets=8))
+    expected(np.arange(float(points)), value, made)
+    assert read <= 8 * 8192
+
+
+def test_over_another_metric(store: Store) -> None:
+    """x is the other metric at the same step or the latest before; without one, no place."""
+    logged(store, (10, 0, 0.5), (20, 0, 1.0), (25, 0, NAN), (30, 0, 1.5), key="epoch")
+    logged(store, *((step, 0, float(step)) for step in (5, 10, 15, 20, 22, 25, 27, 30, 35)))
+    made = chart(store, query(x="metric", x_key="epoch"))
+    assert made.exact
+    assert made.x.tolist() == [0.5, 1.0, 1.5]
+    [line] = made.lines
+    assert line.columns["count"].tolist() == [2, 2, 2]
+    assert line.columns["first"].tolist() == [10.0, 20.0, 30.0]
+    assert line.columns["last"].tolist() == [15.0, 22.0, 35.0]
+    zoomed = chart(store, query(x="metric", x_key="epoch", x_min=0.9, x_max=1.1))
+    assert zoomed.x.tolist() == [1.0]
+    assert not chart(store, query(x="metric", x_key="nothing")).lines
+
+
+def test_a_long_series_over_another_metric(store: Store) -> None:
+    """Over another metric, too, buckets tell exactly what their points are."""
+    points = 30_000
+    over = np.linspace(0, 3, points)
+    value = np.cos(over * 9)
+    logged(store, *zip(range(points), range(points), over.tolist(), strict=True), key="epoch")
+    logged(store, *zip(range(points), range(points), value.tolist(), strict=True))
+    made = chart(store, query(x="metric", x_key="epoch", buckets=50))
+    assert not made.exact
+    expected(over, value, made)
+
+
+def test_time_since_start_begins_at_the_start_of_each_run(store: Store) -> None:
+    """Two runs that start at different times begin at the same place."""
+    feed = Feed(store)
+    feed.operate(create_run(start_time=START), create_run(OTHER_RUN, start_time=START + 86_400_000))
+    logged(store, (0, START + 5, 1.0), (1, START + 10, 2.0))
+    logged(store, (0, START + 86_400_005, 3.0), run_id=OTHER_RUN)
+    made = chart(store, query(run_ids=(RUN, OTHER_RUN), x="relative"))
+    assert made.x.tolist() == [5.0, 10.0]
+    assert made.lines[1].columns["mean"][0] == 3.0
+
+
+def test_groups_are_of_runs_that_agree(store: Store) -> None:
+    """Runs with the same params make one line, ordered as numbers; those without come last."""
+    runs = [f"{number:032x}" for number in range(1, 7)]
+    feed = Feed(store)
+    feed.operate(*map(create_run, runs))
+    for run_id, rate in zip(runs, ["10", "9", "10", "9", "auto", None], strict=True):
+        if rate is not None:
+            feed.operate(LogParams(run_id, {"rate": rate}))
+        logged(store, (0, 0, float(int(run_id, 16))), run_id=run_id)
+    made = chart(store, query(run_ids=tuple(runs), group_by=("params.rate",)))
+    groups = [line for line in made.lines if isinstance(line, GroupLine)]
+    assert [line.group["params.rate"] for line in groups] == ["9", "10", "auto", None]
+    assert groups[0].run_ids == (runs[1], runs[3])
+    assert [line.columns["center"].tolist() for line in groups] == [[3.0], [2.0], [5.0], [6.0]]
+    assert [line.columns["n"].tolist() for line in groups] == [[2], [2], [1], [1]]
+    everything = chart(store, query(run_ids=tuple(runs), group_by=()))
+    assert everything.lines[0].columns["n"].tolist() == [6]
+
+
+def test_what_has_changed(store: Store) -> None:
+    """Who follows a chart is told only what is new, and nothing where nothing is."""
+    following = Charts()
+    asked = query(buckets=100)
+
+    def apply(before: Chart, cursor: str) -> tuple[Chart, str, int]:
+        changes = following.changes(store, asked, cursor)
+        kept = changes.start
+        x = np.concatenate([before.x[:kept], changes.chart.x])
+        assert x.size == changes.size
+        return changes.chart._replace(x=x), changes.cursor, kept
+
+    for start in range(0, 30_000, 1_000):
+        steps = range(start, start + 1_000)
+        logged(store, *((step, step, math.sin(step / 99)) for step in steps))
+        if start == 0:
+            first = following.changes(store, asked, None)
+            assert first.start == 0
+            known, cursor = first.chart, first.cursor
+            continue
+        if start % 7_000 == 0:
+            store.seal(RUN)
+        known, cursor, kept = apply(known, cursor)
+        whole = chart(store, asked)
+        assert np.array_equal(known.x, whole.x)
+        for name, column in whole.lines[0].columns.items():
+            fresh = known.lines[0].columns[name]
+            assert np.array_equal(fresh, column[kept:], equal_nan=True), name
+        same = following.changes(store, asked, cursor)
+        assert (same.start, same.size, same.cursor) == (whole.x.size, whole.x.size, cursor)
+    assert kept > 40, "of the last pieces only the end had changed"
+
+
+def test_late_points_change_what_is_before(store: Store) -> None:
+    """A point that comes late is seen, wherever it belongs, also by who follows the chart."""
+    following = Charts()
+    asked = query(buckets=100)
+    logged(store, *((step, step, 0.0) for step in range(20_000)))
+    store.seal(RUN)
+    before = following.changes(store, asked, None)
+    logged(store, (10_000, 5, 99.0))
+    changes = following.changes(store, asked, before.cursor)
+    width = changes.chart.width
+    assert changes.start == 10_000 // width
+    assert changes.chart.lines[0].columns["max"][0] == 99.0
+    assert following.changes(store, asked, "0" * 16).start == 0, "an unknown cursor"
+    other = following.changes(store, asked._replace(buckets=50), changes.cursor)
+    assert other.start == 0, "a cursor of another query"
+
+
+def test_runs_that_are_not_there_have_no_lines(store: Store) -> None:
+    """Unknown runs and keys give no lines, and a window without points a chart without x."""
+    logged(store, (0, 0, 1.0))
+    assert chart(store, query(run_ids=("9" * 32,))).lines == ()
+    assert chart(store, query(keys=("l*", "loss2"))).lines == ()
+    empty = chart(store, query(x_min=5))
+    assert empty.x.size == 0
+    [line] = empty.lines
+    assert isinstance(line, SeriesLine)
+    assert line.columns["count"].size == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": "epoch"}, "x must be one of step, time, relative, metric, got 'epoch'."),
+        ({"x": "metric"}, "x_key must name a metric where x is 'metric'."),
+        ({"buckets": 0}, "buckets must lie between 1 and 10000, got 0."),
+        ({"x_min": NAN}, "x_min must be a finite number, got nan."),
+        ({"x_max": INF}, "x_max must be a finite number, got inf."),
+        ({"x_min": 2.0, "x_max": 1.0}, "x_min must not be above x_max, got 2.0 and 1.0."),
+        ({"band": "z"}, "band must be one of minmax, std, sem, ci95, got 'z'."),
+        ({"group_by": ("rate",)}, "Cannot group by 'rate': give params.NAME"),
+        ({"group_by": ("attributes.colour",)}, "Cannot group by 'attributes.colour'"),
+    ],
+)
+def test_queries_that_make_no_sense(change: dict[str, object], message: str) -> None:
+    """A query that makes no sense is refused with what is wrong with it."""
+    with pytest.raises(MlflowException) as error:
+        chart(MemoryStore(), query(**change))
+    assert error.value.message.startswith(message)
+    assert error.value.error_code == "INVALID_PARAMETER_VALUE"
