@@ -1,7 +1,7 @@
 // The rows of the table: those on screen of a list of any length, under a head that stays, with the
 // pinned runs on top. The keyboard moves an active line; the focus stays on the grid itself.
 
-import type { CSSProperties } from "preact";
+import type { CSSProperties, RefObject } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import type { Row } from "../data/api";
@@ -43,7 +43,7 @@ export function Grid({ tree, pinned, writes, onEdit }: GridProps) {
   useLoading(tree, first, last);
   useStillness(box, tree, view, setActive);
   const at = (line: number) => (line < 0 ? pins[line + pins.length] : rowOf(lines, line));
-  const actions = useActions({ at, onEdit, tree, setActive, setRenamed });
+  const actions = useActions({ box, at, onEdit, tree, setActive, setRenamed });
   const keys: GridKeys = {
     box, at, actions, setActive, writes,
     active: active ?? 0,
@@ -57,6 +57,7 @@ export function Grid({ tree, pinned, writes, onEdit }: GridProps) {
     <Line
       key={number < 0 ? `pin ${row?.run_id}` : number}
       {...{ row, depth, columns, writes, view, actions, line: number }}
+      rowIndex={number + pins.length + 2}
       isActive={number === active}
       isSelected={row !== undefined && view.runs.includes(row.run_id)}
       drawn={row ? drawn(row.run_id) : "no"}
@@ -169,6 +170,7 @@ function useStillness(
 }
 
 interface ActionsNeed {
+  box: RefObject<HTMLElement | null>;
   at(line: number): Row | undefined;
   onEdit(row: Row): void;
   tree: Tree;
@@ -204,7 +206,10 @@ function lineActions(now: () => ActionsNeed): LineActions {
     pin: (row) => setView({ pinned: toggled(getView().pinned, row.run_id) }),
     edit: (row) => now().onEdit(row),
     toggle: (line) => now().tree.toggle(line),
-    rename: (line) => now().setRenamed(line),
+    rename(line, takesFocus) {
+      now().setRenamed(line);
+      if (takesFocus) now().box.current?.focus();
+    },
   };
 }
 

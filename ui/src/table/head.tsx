@@ -68,7 +68,7 @@ interface TitleProps {
 function Title({ children, by, kind = "text", title, drag }: TitleProps) {
   const { order } = useView();
   const sorted = by === null ? null : direction(order, by);
-  const arrow = sorted && <span aria-hidden="true">{sorted === "ascending" ? " ↑" : " ↓"}</span>;
+  const arrow = sorted && <span aria-hidden="true">{sorted === "ascending" ? "↑ " : "↓ "}</span>;
   return (
     <div
       role="columnheader"
@@ -84,8 +84,8 @@ function Title({ children, by, kind = "text", title, drag }: TitleProps) {
         <span class="title">{children}</span>
       ) : (
         <button type="button" class="title" onClick={() => setView({ order: nextOrder(order, by) })}>
-          {children}
           {arrow}
+          {children}
         </button>
       )}
     </div>

@@ -20,12 +20,16 @@ export interface LineActions {
   pin(row: Row): void;
   edit(row: Row): void;
   toggle(line: number): void;
-  rename(line: number | null): void;
+  /** Rename the run of a line, or (null) no longer; the focus comes back to the grid. */
+  rename(line: number | null, takesFocus?: boolean): void;
 }
 
 export interface LineProps {
   row: Row | undefined;
+  /** Below 0 for pinned runs. */
   line: number;
+  /** Its number for screen readers: the head is 1. */
+  rowIndex: number;
   depth: number;
   columns: readonly Column[];
   isActive: boolean;
@@ -48,12 +52,17 @@ export function Line(props: LineProps) {
 }
 
 function draw(props: LineProps) {
-  const { row, line, columns, isActive, isSelected } = props;
+  const { row, line, rowIndex, columns, isActive, isSelected } = props;
   const top = line < 0 ? undefined : { top: `calc(var(--row) * ${line})` };
-  const identity = { id: lineId(line), style: top, class: isActive ? "line active" : "line" };
+  const identity = {
+    id: lineId(line),
+    style: top,
+    class: isActive ? "line active" : "line",
+    "aria-rowindex": rowIndex,
+  };
   if (!row)
     return (
-      <div role="row" {...identity} aria-rowindex={undefined} aria-busy="true">
+      <div role="row" {...identity} aria-busy="true">
         <div role="gridcell" class="placeholder" />
       </div>
     );
@@ -111,7 +120,7 @@ function Signs({ row, line, isSelected, drawn, actions }: KnownProps) {
 export function Swatch({ runId, isHidden = false }: { runId: string; isHidden?: boolean }) {
   const { colour, dash } = strokeOf(runId);
   return (
-    <svg class="swatch" width="18" height="10" aria-hidden="true" opacity={isHidden ? 0.3 : 1}>
+    <svg class="swatch" width="18" height="10" aria-hidden="true" opacity={isHidden ? 0.6 : 1}>
       {isHidden ? (
         <circle cx="9" cy="5" r="3.5" fill="none" stroke={colour} />
       ) : (
@@ -128,7 +137,7 @@ function Name(props: KnownProps) {
   if (isRenamed)
     return (
       <div role="gridcell" class="fixed name" style={indent}>
-        <NameField row={row} onDone={() => actions.rename(null)} />
+        <NameField row={row} onDone={(byKey) => actions.rename(null, byKey)} />
       </div>
     );
   return (
@@ -176,13 +185,13 @@ function Name(props: KnownProps) {
   );
 }
 
-function NameField({ row, onDone }: { row: Row; onDone(): void }) {
+function NameField({ row, onDone }: { row: Row; onDone(byKey: boolean): void }) {
   const [name, setName] = useState(row.run_name);
   const finished = useRef(false); // leaving the page is a blur as well
-  const finish = (wanted: string) => {
+  const finish = (wanted: string, byKey: boolean) => {
     if (finished.current) return;
     finished.current = true;
-    onDone();
+    onDone(byKey);
     if (wanted.trim() && wanted !== row.run_name) void rename(row.run_id, wanted);
   };
   return (
@@ -192,11 +201,11 @@ function NameField({ row, onDone }: { row: Row; onDone(): void }) {
       value={name}
       ref={(input) => input?.focus()}
       onInput={(event) => setName(event.currentTarget.value)}
-      onBlur={() => finish(name)}
+      onBlur={() => finish(name, false)}
       onKeyDown={(event) => {
         event.stopPropagation();
-        if (event.key === "Enter") finish(name);
-        if (event.key === "Escape") finish(row.run_name);
+        if (event.key === "Enter") finish(name, true);
+        if (event.key === "Escape") finish(row.run_name, true);
       }}
     />
   );
