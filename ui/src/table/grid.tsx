@@ -188,6 +188,7 @@ function useActions(need: ActionsNeed): LineActions {
 function lineActions(now: () => ActionsNeed): LineActions {
   let lastSelected: number | null = null;
   return {
+    activate: (line) => now().setActive(line),
     select(row, line, extend) {
       const { at, setActive } = now();
       const view = getView();

@@ -76,7 +76,10 @@ function Title({ children, by, kind = "text", title, drag }: TitleProps) {
       title={title}
       aria-sort={sorted ?? undefined}
       draggable={drag !== undefined}
-      onDragStart={drag?.start}
+      onDragStart={(event) => {
+        event.dataTransfer?.setData("text/plain", title ?? ""); // without it some do not drag
+        drag?.start();
+      }}
       onDragOver={(event) => drag && event.preventDefault()}
       onDrop={drag?.drop}
     >

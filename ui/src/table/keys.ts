@@ -49,7 +49,7 @@ export function gridShortcuts(now: () => GridKeys, changes: Changes): readonly S
   const changed = (act: (keys: GridKeys, row: Row) => void) =>
     withRow((keys, row) => void (keys.writes && act(keys, row)));
   const inGrid = (key: string, does: string, act: () => void): Shortcut => ({
-    key, does: `In the table: ${does}`, act, within: "#runs",
+    key, does: `In the table: ${does}`, act, within: "#runs:focus, #runs .line",
   });
   return [
     inGrid("ArrowDown", "next run", go(({ active }) => active + 1)),

@@ -14,6 +14,7 @@ import { duration, Status } from "../parts/status";
 import { encodeView, type View } from "../view";
 
 export interface LineActions {
+  activate(line: number): void;
   select(row: Row, line: number, extend: boolean): void;
   open(row: Row): void;
   hide(row: Row): void;
@@ -59,6 +60,7 @@ function draw(props: LineProps) {
     style: top,
     class: isActive ? "line active" : "line",
     "aria-rowindex": rowIndex,
+    onPointerDown: () => props.actions.activate(line),
   };
   if (!row)
     return (

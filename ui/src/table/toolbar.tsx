@@ -32,7 +32,7 @@ export function Toolbar({ writes, onCollapse }: { writes: boolean; onCollapse():
           Nested
         </Button>
         <Select<Stage>
-          label=""
+          label="Stage"
           value={view.stage}
           options={[["active", "Active"], ["deleted", "Deleted"]]}
           onChange={(stage) => setView({ stage, runs: [], hidden: [] })}
@@ -70,6 +70,7 @@ function Filter({ error, onCollapse }: { error: ApiError | null; onCollapse(): v
           onKeyDown={(event) => {
             if (event.key === "Enter") take(event.currentTarget.value);
             if (event.key === "Escape") setTyped(view.filter);
+            if (event.key === "ArrowDown") document.getElementById("runs")?.focus();
           }}
         />
         {view.filter && (
