@@ -64,7 +64,7 @@ LAYERS = """
     grouping
     journal chunk fold downsample buckets
     filesystem summary
-    points operations entities rules rows query
+    points operations entities rules rows query recent direction
     settings
     exceptions forks git
 """

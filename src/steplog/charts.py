@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import math
 import secrets
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +26,11 @@ from steplog.exceptions import invalid
 from steplog.grouping import Aggregate, Band, group_columns
 from steplog.lines import Extent, Folded, JoinedLine, Line, Points, WholeLine, fold_few
 from steplog.operations import SeriesKey
+from steplog.recent import Recent
 from steplog.stores.base import RunRecord, Series, Store
 
 X = Literal["step", "time", "relative", "metric"]
 Floats = npt.NDArray[np.float64]
-T = TypeVar("T")
 
 _Values: TypeAlias = "tuple[str | None, ...]"
 """What each field of ``group_by`` is in some run."""
@@ -154,8 +152,8 @@ class Charts:
     """Makes charts of one store, and remembers them. Its methods may be called from any thread."""
 
     def __init__(self) -> None:
-        self._folded: _Recent[Folded] = _Recent(REMEMBERED_BYTES)
-        self._followed: _Recent[_Followed] = _Recent(REMEMBERED_BYTES)
+        self._folded: Recent[Folded] = Recent(REMEMBERED_BYTES)
+        self._followed: Recent[_Followed] = Recent(REMEMBERED_BYTES)
 
     def chart(self, store: Store, query: ChartQuery) -> Chart:
         """Return a chart, as the function `chart` does."""
@@ -238,32 +236,6 @@ class _Followed(NamedTuple):
     query: ChartQuery
     fingerprint: Hashable
     chart: Chart
-
-
-class _Recent(Generic[T]):
-    """What was used last, by name, up to some number of bytes."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
-        self._kept: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def get(self, name: Hashable) -> T | None:
-        with self._lock:
-            if name not in self._kept:
-                return None
-            self._kept.move_to_end(name)
-            return self._kept[name][0]
-
-    def put(self, name: Hashable, value: T, size: int) -> None:
-        with self._lock:
-            _, before = self._kept.pop(name, (None, 0))
-            self._kept[name] = value, size
-            self._bytes += size - before
-            while self._bytes > self._most_bytes:
-                _, (_, gone) = self._kept.popitem(last=False)
-                self._bytes -= gone
 
 
 def check(query: ChartQuery) -> None:

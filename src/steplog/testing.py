@@ -314,6 +314,16 @@ class StoreSuite:
         assert read(store) == sorted(epochs)
         assert_outline_fits(store)
 
+    def test_keys_of_runs(self, store: Store, feed: Feed) -> None:
+        """The metrics of runs are told by key, with how many runs and points there are of each."""
+        feed.log("loss", (0, 0, 1.0), (1, 1, 2.0))
+        feed.log(SeriesKey(OTHER_RUN, "loss"), (0, 0, 1.0))
+        feed.log(SeriesKey(RUN, "acc", "m-1"), (0, 0, 1.0))
+        feed.log(SeriesKey(RUN, "acc", "m-2"), (0, 0, 1.0))
+        assert store.keys([RUN, OTHER_RUN, RUN]) == [("acc", 1, 2), ("loss", 2, 3)]
+        assert store.keys([OTHER_RUN]) == [("loss", 1, 1)]
+        assert store.keys(["9" * 32]) == store.keys([]) == []
+
     def test_windows_include_both_ends(self, store: Store, feed: Feed) -> None:
         """A window of steps or times gives exactly the points within it."""
         points = [(step, 1000 - step // 2, 0.5) for step in range(1000)]

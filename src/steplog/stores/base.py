@@ -107,6 +107,22 @@ class Series(NamedTuple):
     exact: bool
 
 
+class KeyUse(NamedTuple):
+    """A metric that runs have.
+
+    Attributes:
+        key: its name.
+        runs: how many of the runs have it.
+        points: how many points they have of it together; repeated ones may count twice until
+            they are sealed.
+
+    """
+
+    key: str
+    runs: int
+    points: int
+
+
 class DatasetUse(NamedTuple):
     """A dataset as one run used it: the fields of `entities.Dataset`, and the tags of the use."""
 
@@ -274,6 +290,10 @@ class Store(Protocol):
                 whichever runs, ordered by run id, key and the rest.
 
         """
+        ...
+
+    def keys(self, run_ids: Sequence[str]) -> list[KeyUse]:
+        """Return the metrics that these runs have, ordered by key; whole run ids."""
         ...
 
     def points(

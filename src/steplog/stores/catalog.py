@@ -19,6 +19,7 @@ from steplog.stores.base import (
     DatasetSummary,
     DatasetUse,
     ExperimentRecord,
+    KeyUse,
     Last,
     ModelRecord,
     ModelUse,
@@ -184,6 +185,16 @@ def read_series(
             summaries, (row[width:] for row in rows), strict=True
         )
     ]
+
+
+def read_keys(connection: Connection, run_ids: Sequence[str]) -> list[KeyUse]:
+    """Return the metrics that these runs have, ordered by key."""
+    rows = connection.execute(
+        f"SELECT key, count(DISTINCT run_no), sum(count) FROM series WHERE run_no IN "
+        f"(SELECT run_no FROM runs WHERE run_id IN {LISTED}) GROUP BY key ORDER BY key",
+        (json.dumps(list(run_ids)),),
+    )
+    return [KeyUse._make(row) for row in rows]
 
 
 def read_stats(connection: Connection) -> dict[str, Any]:

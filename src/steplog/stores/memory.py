@@ -40,6 +40,7 @@ from steplog.stores.base import (
     DatasetSummary,
     DatasetUse,
     ExperimentRecord,
+    KeyUse,
     Last,
     ModelRecord,
     ModelUse,
@@ -261,6 +262,15 @@ class MemoryStore:
                     and (model_ids is None or key.model_id in model_ids)
                 )
             ]
+
+    def keys(self, run_ids: Sequence[str]) -> list[KeyUse]:
+        """Return the metrics that these runs have, ordered by key; whole run ids."""
+        runs: defaultdict[str, set[str]] = defaultdict(set)
+        points: defaultdict[str, int] = defaultdict(int)
+        for each in self.series([*set(run_ids)]):
+            runs[each.key.key].add(each.key.run_id)
+            points[each.key.key] += int(each.summary["count"])
+        return [KeyUse(key, len(runs[key]), points[key]) for key in sorted(runs)]
 
     def points(
         self,

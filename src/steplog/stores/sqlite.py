@@ -33,6 +33,7 @@ from steplog.stores.base import (
     Damage,
     DatasetSummary,
     ExperimentRecord,
+    KeyUse,
     ModelRecord,
     Position,
     Refused,
@@ -148,6 +149,11 @@ class SQLiteStore:
         """Return the series of these runs, ordered by run (as asked), key and the rest."""
         with self._database.reading() as connection:
             return catalog.read_series(connection, run_ids, keys, model_ids)
+
+    def keys(self, run_ids: Sequence[str]) -> list[KeyUse]:
+        """Return the metrics that these runs have, ordered by key; whole run ids."""
+        with self._database.reading() as connection:
+            return catalog.read_keys(connection, run_ids)
 
     def points(
         self,

@@ -1,0 +1,52 @@
+"""What was used last, by name, up to some number of bytes."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Recent(Generic[T]):
+    """Keeps values by name, and forgets those that were not used for longest.
+
+    Its methods may be called from any thread.
+
+    Args:
+        most_bytes: what all values together may take, as far as `put` is told.
+
+    Example:
+        >>> recent = Recent[str](10)
+        >>> recent.put("a", "first", 6)
+        >>> recent.put("b", "second", 6)
+        >>> recent.get("a"), recent.get("b")
+        (None, 'second')
+
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._kept: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, name: Hashable) -> T | None:
+        """Return the value of a name; None where there is none (any more)."""
+        with self._lock:
+            if name not in self._kept:
+                return None
+            self._kept.move_to_end(name)
+            return self._kept[name][0]
+
+    def put(self, name: Hashable, value: T, size: int) -> None:
+        """Keep a value that takes `size` bytes; one that is larger than allowed is not kept."""
+        with self._lock:
+            _, before = self._kept.pop(name, (None, 0))
+            self._kept[name] = value, size
+            self._bytes += size - before
+            while self._bytes > self._most_bytes:
+                _, (_, gone) = self._kept.popitem(last=False)
+                self._bytes -= gone
