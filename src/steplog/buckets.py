@@ -240,7 +240,8 @@ def _means_of_points(
     means = np.add.reduceat(numbers, starts) / (buckets["count"] - odd)
     if not np.isfinite(means).all():  # a sum that was too large, or nothing to add up
         means = _means(value, np.ones(value.size), starts, buckets)
-    return np.clip(means, buckets["min"], buckets["max"])
+    clipped: npt.NDArray[np.float64] = np.clip(means, buckets["min"], buckets["max"])
+    return clipped
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
