@@ -2,7 +2,7 @@
 // pinned runs on top. The keyboard moves an active line; the focus stays on the grid itself.
 
 import type { CSSProperties, RefObject } from "preact";
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import type { Row } from "../data/api";
 import { parseColumn, type Column } from "../data/columns";
@@ -16,6 +16,7 @@ import { getView, setView, toggled, useView, type View } from "../view";
 import { Head, widths } from "./head";
 import { gridShortcuts, type GridKeys } from "./keys";
 import { Line, lineId, type LineActions } from "./row";
+import { useStillness } from "./stillness";
 import type { Tree } from "./tree";
 
 /** Height of a line in px; --row in base.css. */
@@ -41,7 +42,9 @@ export function Grid({ tree, pinned, writes, onEdit }: GridProps) {
   const [renamed, setRenamed] = useState<number | null>(null);
   const columns = useColumns(view);
   useLoading(tree, first, last);
-  useStillness(box, tree, view, setActive);
+  useStillness(box, ROW, tree, pins.length, view, (from, by) =>
+    setActive((line) => (line !== null && line >= from ? line + by : line)),
+  );
   const at = (line: number) => (line < 0 ? pins[line + pins.length] : rowOf(lines, line));
   const actions = useActions({ box, at, onEdit, tree, setActive, setRenamed });
   const keys: GridKeys = {
@@ -88,6 +91,7 @@ export function Grid({ tree, pinned, writes, onEdit }: GridProps) {
         <Head columns={columns} />
         {pins.map((row, index) => line(row, index - pins.length))}
       </div>
+      {runs.known && !lines.size && <p class="waiting">No run is listed.</p>}
       <div
         class="lines"
         role="rowgroup"
@@ -98,7 +102,6 @@ export function Grid({ tree, pinned, writes, onEdit }: GridProps) {
           return line(list.row(index), number, depth);
         })}
       </div>
-      {runs.known && !lines.size && <p class="waiting">No run is listed.</p>}
     </div>
   );
 }
@@ -134,39 +137,6 @@ function useLoading(tree: Tree, first: number, last: number): void {
     }, LATER_MS);
   }, [tree, first, last]);
   useEffect(() => () => clearTimeout(timer.current ?? undefined), []);
-}
-
-/**
- * Keep rows where they are when new runs come on top, while somebody points at them, works in the
- * table, or has scrolled away from its top. Other runs are shown from the first.
- */
-function useStillness(
-  box: { current: HTMLDivElement | null },
-  tree: Tree,
-  { filter, order, stage, nested, experiments }: View,
-  setActive: (change: (line: number | null) => number | null) => void,
-): void {
-  const anchor = useRef<{ runId: string; line: number } | null>(null);
-  const listed = JSON.stringify([filter, order, stage, nested, experiments]);
-  useLayoutEffect(() => {
-    anchor.current = null;
-    if (box.current) box.current.scrollTop = 0;
-  }, [listed]);
-  useLayoutEffect(() => {
-    const element = box.current;
-    if (!element) return;
-    const before = anchor.current;
-    const now = before && !order ? tree.lineOf(before.runId) : null;
-    if (before && now !== null && now !== before.line) {
-      const shift = now - before.line;
-      const isHeld = element.matches(":hover") || element.contains(document.activeElement);
-      if (isHeld || element.scrollTop > 0) element.scrollTop += shift * ROW;
-      setActive((line) => (line !== null && line >= before.line ? line + shift : line));
-    }
-    const line = Math.ceil(element.scrollTop / ROW);
-    const row = line < tree.size ? rowOf(tree, line) : undefined;
-    anchor.current = row ? { runId: row.run_id, line } : null;
-  });
 }
 
 interface ActionsNeed {
