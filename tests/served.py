@@ -47,7 +47,7 @@ class Served:
 
     def __init__(self, directory: Path, artifact_root: str | None = None) -> None:
         self.client = Client(str(directory), artifact_root, trusting=False)
-        service = Service(self.client, artifact_root or "", "3.17.2")
+        service = Service.of(self.client, artifact_root or "", "3.17.2")
         guard = Guard(Tokens(str(directory), demanded=False), "127.0.0.1", (), ())
         self._app = App(service, self.client.recorder.writer, guard, ENDPOINTS, 1 << 26)
         self._routes = Routes(ENDPOINTS)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from steplog import buckets, charts, lines
+from steplog import buckets, charts
 from steplog.charts import Chart, ChartQuery, Charts, GroupLine, SeriesLine, chart
 from steplog.exceptions import MlflowException
 from steplog.operations import LogParams, SeriesKey

@@ -26,9 +26,11 @@ LAYERS = """
     server.tokens server.answers server.logs
     server.openapi
     server.endpoints
-    server.experiments server.metrics server.models server.runs
+    server.details
+    server.experiments server.metrics server.models server.runs server.table server.charts
     server.scope server.translation
     server.wire
+    server.view_messages
     server.messages
     server
     server.endpoint

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from steplog import rules
-from steplog.backend import backend
+from steplog.backend import backend, shown_status
 from steplog.backend import tracking_uri as tracking_uri_in_force
 from steplog.entities import (
     Experiment,
@@ -25,6 +25,7 @@ from steplog.entities import (
 from steplog.lookup import lookup, run_inputs, run_outputs
 from steplog.operations import Operation, SeriesKey
 from steplog.pending import RunOperations, asynchronous, refused
+from steplog.query import Condition, Order, Query
 from steplog.recorder import Recorder
 from steplog.stores.base import ExperimentRecord, Last, ModelRecord, RunRecord, Store
 
@@ -59,6 +60,27 @@ class BaseClient:
         """
         return self._backend.store()
 
+    @property
+    def directory(self) -> str:
+        """Where the store is: an absolute path."""
+        return self._backend.directory
+
+    def runs_query(
+        self,
+        conditions: tuple[Condition, ...],
+        order: tuple[Order, ...],
+        experiment_ids: tuple[str, ...],
+        stages: tuple[str, ...],
+    ) -> Query:
+        """Return the query for runs of this store that `Store.search` answers."""
+        artifacts = self._artifacts()
+        return Query("runs", conditions, order, experiment_ids, stages, artifacts=artifacts)
+
+    def statuses(self, records: Iterable[RunRecord]) -> list[str]:
+        """Return the status to show of each run: LOST where nobody lives who could end it."""
+        live = self._backend.live_writers()
+        return [shown_status(record, live) for record in records]
+
     # The way to the journal -------------------------------------------------------------------
 
     def _submit(self, operation: Operation, synchronous: bool | None = True) -> RunOperations:
@@ -86,6 +108,12 @@ class BaseClient:
     def _artifacts(self) -> str:
         """Return where experiments keep artifacts for which no place is recorded."""
         return f"{self._backend.directory}/artifacts"
+
+    def artifact_uri(self, record: RunRecord) -> str:
+        """Return where a run keeps artifacts."""
+        row = record.row
+        own = f"{self._artifacts()}/{row.experiment_id}/{row.run_id}/artifacts"
+        return row.artifact_uri or own
 
     # From records to values ---------------------------------------------------------------------
 
@@ -121,8 +149,7 @@ class BaseClient:
             start_time=row.start_time,
             end_time=row.end_time,
             lifecycle_stage=row.lifecycle_stage,
-            artifact_uri=row.artifact_uri
-            or f"{self._artifacts()}/{row.experiment_id}/{row.run_id}/artifacts",
+            artifact_uri=self.artifact_uri(record),
             run_name=row.name,
         )
         params = [Param(*param) for param in record.params.items()]

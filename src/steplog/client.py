@@ -47,7 +47,6 @@ from steplog.operations import (
 )
 from steplog.paging import page
 from steplog.pending import RunOperations, asynchronous
-from steplog.query import Query
 from steplog.rows import OPEN_STATUSES, RunRow
 from steplog.stores.base import RunRecord
 
@@ -206,16 +205,12 @@ class Client(ExperimentClient, MetricClient, ModelClient):
         from steplog.filters import parse_runs_filter, parse_runs_order
 
         wanted = page(max_results, page_token)
-        query = Query(
-            "runs",
+        query = self.runs_query(
             parse_runs_filter(filter_string),
             parse_runs_order(order_by),
             rules.check_experiment_ids(experiment_ids),
             tuple(LifecycleStage.view_type_to_stages(run_view_type)),
-            offset=wanted.offset,
-            limit=wanted.limit,
-            artifacts=self._artifacts(),
-        )
+        )._replace(offset=wanted.offset, limit=wanted.limit)
         store = self.store
         ids = wanted.of(store.search(query))
         records = in_order(ids, store.runs(ids, last=True), lambda record: record.row.run_id)

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import re
 
-LOWER = frozenset(
-    # One text, so that the page's list can be compared with it, and both can be read.
-    (
-        "bce bpb bpc bpd brier ce cer cost delay divergence drift duration eer elapsed energy "
-        "entropy err error errors fid forgetting gap kl latency logloss loss losses mae mape mse "
-        "nll nmae nrmse overfit penalty perplexity ppl regret residual rmse rmsle seconds smape "
-        "time wer"
-    ).split()  # noqa: SIM905
+_WORDS_OF_LESS = (
+    "bce bpb bpc bpd brier ce cer cost delay divergence drift duration eer elapsed energy "
+    "entropy err error errors fid forgetting gap kl latency logloss loss losses mae mape mse "
+    "nll nmae nrmse overfit penalty perplexity ppl regret residual rmse rmsle seconds smape "
+    "time wer"
 )
+LOWER = frozenset(_WORDS_OF_LESS.split())
 """Words of which less is better."""
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 

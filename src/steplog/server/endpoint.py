@@ -14,13 +14,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
+from steplog.charts import Charts
 from steplog.client import Client
 from steplog.exceptions import MlflowException
+from steplog.recent import Recent
 
 Role = Literal["open", "read", "write", "admin"]
 """The least that a token must be good for; ``open`` needs none. Each includes the ones before."""
 
 API = ("/api/2.0", "/ajax-api/2.0")
+OURS = ("/api/steplog/1",)
+"""The prefix of steplog's own endpoints, with the version of all of them."""
+SNAPSHOT_BYTES = 64 << 20
 API_3 = ("/api/3.0", "/ajax-api/3.0")
 
 
@@ -106,12 +111,21 @@ class Service(NamedTuple):
         artifact_root: where new experiments keep their artifacts: a path or a URL, or empty for
             the store's own directory.
         version: the version of MLflow whose API this is.
+        charts: makes charts, and remembers them.
+        snapshots: lists of runs that somebody scrolls through.
 
     """
 
     client: Client
     artifact_root: str
     version: str
+    charts: Charts
+    snapshots: Recent[list[str]]
+
+    @classmethod
+    def of(cls, client: Client, artifact_root: str, version: str) -> Service:
+        """Return what handlers work on, remembering nothing yet."""
+        return cls(client, artifact_root, version, Charts(), Recent(SNAPSHOT_BYTES))
 
 
 Handler = Callable[[Service, Request], Answer]
@@ -128,7 +142,7 @@ class Endpoint(NamedTuple):
         role: the least that may call it.
         prefixes: what stands before the path; each with it is an address of the endpoint.
         request: the message that it takes, for `steplog.server.openapi`.
-        answer: the message that it gives.
+        answer: the message that it gives; a text is the type of an answer that is none.
         at_once: answers a request without waiting for anything but the journal, or returns None to
             have `handle` called instead. It runs in the event loop, for short bodies only, and
             keeps every other request waiting: microseconds are fine, a look at the store is not.

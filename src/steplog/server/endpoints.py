@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import NoReturn
 
 from steplog.exceptions import MlflowException
-from steplog.server import experiments, metrics, models, runs
+from steplog.server import charts, details, experiments, metrics, models, runs, table
 from steplog.server import messages as m
-from steplog.server.endpoint import API, API_3, Endpoint, Handler, Request, Role, Service
+from steplog.server import view_messages as v
+from steplog.server.endpoint import API, API_3, OURS, Endpoint, Handler, Request, Role, Service
 
 EVERYWHERE = (*API, *API_3)
 AJAX = tuple(prefix for prefix in EVERYWHERE if prefix.startswith("/ajax-api"))
@@ -39,6 +40,10 @@ def _write(
     method: str, path: str, handle: Handler, request: Shape, answer: Shape = m.Empty
 ) -> Endpoint:
     return Endpoint(method, f"/mlflow/{path}", handle, "write", EVERYWHERE, request, answer)
+
+
+def _own(method: str, path: str, handle: Handler, request: Shape, answer: Shape | str) -> Endpoint:
+    return Endpoint(method, path, handle, "read", OURS, request, answer)
 
 
 def _refused(
@@ -146,4 +151,13 @@ ARTIFACTS = (
     _refused("GET", "/get-artifact", prefixes=("",)),
 )
 
-ENDPOINTS: tuple[Endpoint, ...] = (*EXPERIMENTS, *RUNS, *METRICS, *MODELS, *ARTIFACTS)
+VIEW = (
+    _own("GET", "/session", details.session, None, v.Session),
+    _own("POST", "/runs/table", table.table, v.TableQuery, v.Table),
+    _own("POST", "/runs/details", details.details, v.RunIds, v.Details),
+    _own("POST", "/keys", details.keys, v.RunIds, v.FoundKeys),
+    _own("POST", "/charts", charts.draw, v.ChartQueries, charts.CONTENT_TYPE),
+    _own("POST", "/points", charts.points, v.PointsQuery, charts.CSV),
+)
+
+ENDPOINTS: tuple[Endpoint, ...] = (*EXPERIMENTS, *RUNS, *METRICS, *MODELS, *ARTIFACTS, *VIEW)

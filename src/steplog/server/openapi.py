@@ -91,7 +91,8 @@ def _servers(prefixes: Sequence[str]) -> list[Json]:
 
 
 def _schemas(endpoints: Iterable[Endpoint]) -> dict[str, Json]:
-    kinds = {kind for each in endpoints for kind in (each.request, each.answer) if kind is not None}
+    shapes = {kind for each in endpoints for kind in (each.request, each.answer)}
+    kinds = {kind for kind in shapes if kind is not None and not isinstance(kind, str)}
     in_order = sorted({*kinds, Error}, key=lambda kind: str(getattr(kind, "__name__", kind)))
     _, schemas = msgspec.json.schema_components(in_order, ref_template=_SCHEMAS)
     for schema in schemas.values():
@@ -150,8 +151,10 @@ def _responses(endpoint: Endpoint) -> Json:
     error = {"application/json": {"schema": _reference(_name(Error))}}
     if endpoint.handle is no_artifacts:
         return {"default": {"description": "Always: NOT_IMPLEMENTED.", "content": error}}
-    if endpoint.answer is None:
-        content: Json = {kind: {} for kind in _TEXT_TYPES}
+    if isinstance(endpoint.answer, str):
+        content: Json = {endpoint.answer.partition(";")[0]: {}}
+    elif endpoint.answer is None:
+        content = {kind: {} for kind in _TEXT_TYPES}
     else:
         content = {"application/json": {"schema": _reference(_name(endpoint.answer))}}
     return {

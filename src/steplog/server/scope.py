@@ -5,7 +5,7 @@ Callers that are held to none, which is all of them where there are no tokens, c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from weakref import WeakKeyDictionary
 
 from steplog.client import Client
@@ -50,6 +50,16 @@ def require_models(service: Service, request: Request, model_ids: Iterable[str |
         for model_id in {each for each in model_ids if each}:
             model = service.client.look_up_model(model_id)
             request.caller.require_experiment(model.experiment_id)
+
+
+def usable_runs(service: Service, request: Request, run_ids: Sequence[str]) -> list[str]:
+    """Return those of these runs that the caller may use; unknown ones are no secret."""
+    only = request.caller.experiment_id
+    if only is None:
+        return [*run_ids]
+    records = service.client.store.runs(run_ids)
+    theirs = {each.row.run_id for each in records if each.row.experiment_id == only}
+    return [run_id for run_id in run_ids if run_id in theirs]
 
 
 def usable(request: Request, experiment_ids: Iterable[str]) -> list[str]:

@@ -242,7 +242,7 @@ def _app(options: Options, chosen: Backend, listening: socket.socket) -> App:
     if root and ":" not in root:  # clients have a directory of their own, to which a path relates
         root = os.path.abspath(root)
     client = Client(options.store, root or None, trusting=False)
-    service = Service(client, root, MLFLOW_VERSION)
+    service = Service.of(client, root, MLFLOW_VERSION)
     endpoints = about.endpoints(url(options, listening), ENDPOINTS)
     return App(service, chosen.recorder.writer, guard, endpoints, options.max_body_bytes)
 

@@ -1,0 +1,167 @@
+"""Charts and points over HTTP, for the page: each function answers one endpoint.
+
+An answer with charts is binary, and `docs/charts.md` describes it: the length of a head, the head
+as JSON, and then columns of float64, which a browser uses as they come.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from steplog import charts
+from steplog.charts import Changes, GroupLine, SeriesLine
+from steplog.exceptions import invalid
+from steplog.server import scope
+from steplog.server import view_messages as m
+from steplog.server.endpoint import Answer, Request, Service
+from steplog.server.wire import decode
+from steplog.stores.base import RunRecord, Series, Store
+
+MOST_CHARTS = 64
+MOST_RUNS = 1_000
+MOST_KEYS = 100
+CONTENT_TYPE = "application/octet-stream"
+CSV = "text/csv; charset=utf-8"
+
+CSV_COLUMNS = (
+    "run_id", "run_name", "key", "model_id", "dataset_name", "dataset_digest", "step", "timestamp",
+    "value",
+)  # fmt: skip
+_INT64 = np.iinfo(np.int64)
+_SPELLED = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+
+
+def draw(service: Service, request: Request) -> Answer:
+    """Return what some charts show, or what has changed of them."""
+    asked = decode(m.ChartQueries, request.body).charts
+    if len(asked) > MOST_CHARTS:
+        raise invalid(f"charts can be at most {MOST_CHARTS}, got {len(asked)}.")
+    store = service.client.store
+    changes = [
+        service.charts.changes(store, _query(service, request, each), each.since) for each in asked
+    ]
+    return Answer(_encode(changes), CONTENT_TYPE)
+
+
+def points(service: Service, request: Request) -> Answer:
+    """Return every point of some metrics as CSV, exactly."""
+    asked = decode(m.PointsQuery, request.body)
+    run_ids = _usable(service, request, asked.run_ids, asked.keys)
+    steps = (
+        int(_INT64.min) if asked.x_min is None else asked.x_min,
+        int(_INT64.max) if asked.x_max is None else asked.x_max,
+    )
+    store = service.client.store
+    records = {each.row.run_id: each for each in store.runs(run_ids)}
+    series = [each for each in store.series(run_ids, asked.keys) if each.key.key in asked.keys]
+    return Answer(csv_lines(store, records, series, steps), CSV)
+
+
+def csv_lines(
+    store: Store,
+    records: Mapping[str, RunRecord],
+    series: Sequence[Series],
+    steps: tuple[int, int],
+) -> Iterator[bytes]:
+    """Yield points as CSV (RFC 4180), some thousands at a time.
+
+    Values are written so that they are read back bit for bit, and names as they are: a spreadsheet
+    may take a name that begins with ``=`` for a formula.
+    """
+    yield ",".join(CSV_COLUMNS).encode() + b"\r\n"
+    for each in series:
+        key = each.key
+        record = records.get(key.run_id)
+        name = "" if record is None else record.row.name
+        about = (key.run_id, name, key.key, key.model_id, key.dataset_name, key.dataset_digest)
+        for columns in store.points(each.series_id, steps):
+            text = io.StringIO()
+            writer = csv.writer(text)
+            for step, timestamp, value in zip(*(c.tolist() for c in columns), strict=True):
+                shown = repr(value)
+                writer.writerow((*about, step, timestamp, _SPELLED.get(shown, shown)))
+            yield text.getvalue().encode()
+
+
+def _query(service: Service, request: Request, asked: m.ChartQuery) -> charts.ChartQuery:
+    run_ids = _usable(service, request, asked.run_ids, asked.keys)
+    return charts.ChartQuery(
+        run_ids=tuple(run_ids),
+        keys=tuple(dict.fromkeys(asked.keys)),
+        x=asked.x or "step",  # type: ignore[arg-type]  # `charts.check` looks at these
+        x_key=asked.x_key,
+        x_min=None if asked.x_min is None else float(asked.x_min),
+        x_max=None if asked.x_max is None else float(asked.x_max),
+        buckets=600 if asked.buckets is None else asked.buckets,
+        group_by=None if asked.group_by is None else tuple(asked.group_by),
+        aggregate=asked.aggregate or "mean",  # type: ignore[arg-type]
+        band=asked.band or "minmax",  # type: ignore[arg-type]
+    )
+
+
+def _usable(
+    service: Service, request: Request, run_ids: Sequence[str], keys: Sequence[str]
+) -> list[str]:
+    if len(run_ids) > MOST_RUNS or len(keys) > MOST_KEYS:
+        raise invalid(
+            f"At most {MOST_RUNS} runs and {MOST_KEYS} metrics can be asked for together, got "
+            f"{len(run_ids)} and {len(keys)}."
+        )
+    return scope.usable_runs(service, request, list(dict.fromkeys(run_ids)))
+
+
+def _encode(changes: Sequence[Changes]) -> bytes:
+    columns: list[npt.NDArray[np.float64]] = []
+    length = 0
+
+    def place(column: npt.NDArray[np.float64]) -> tuple[int, int]:
+        nonlocal length
+        columns.append(column)
+        length += column.size
+        return length - column.size, column.size
+
+    heads = []
+    for each in changes:
+        chart = each.chart
+        head: dict[str, Any] = {
+            "exact": chart.exact,
+            "width": chart.width,
+            "from": each.start,
+            "size": each.size,
+            "cursor": each.cursor,
+            "x": place(chart.x),
+            "lines": [],
+        }
+        for line in chart.lines:
+            placed = {name: place(column) for name, column in _sent(line.columns).items()}
+            head["lines"].append({**_identity(line), "columns": placed})
+        heads.append(head)
+    text = json.dumps({"charts": heads}, separators=(",", ":")).encode()
+    text += b" " * (-(len(text) + 4) % 8)
+    return b"".join([struct.pack("<I", len(text)), text, *(c.tobytes() for c in columns)])
+
+
+def _identity(line: SeriesLine | GroupLine) -> dict[str, Any]:
+    if isinstance(line, GroupLine):
+        return {"key": line.key, "group": line.group, "run_ids": line.run_ids}
+    return {name: value for name, value in line.key._asdict().items() if value != ""}
+
+
+def _sent(
+    columns: Mapping[str, npt.NDArray[np.float64]],
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the columns that tell something: not counts that are all zero, nor the extremes of
+    buckets that have one point each.
+    """
+    dull = {name for name in ("nan", "pos_inf", "neg_inf") if not columns[name].any()}
+    if "mean" in columns and (columns["count"] <= 1).all():
+        dull |= {"min", "max", "first", "last"}
+    return {name: column for name, column in columns.items() if name not in dull}
