@@ -22,7 +22,8 @@ LAYERS = """
     server.serving
     server.asgi server.connection
     server.app server.about
-    server.guard server.routes
+    server.entrance server.site
+    server.guard server.routes server.bundle
     server.tokens server.answers server.logs
     server.openapi
     server.endpoints
@@ -35,6 +36,7 @@ LAYERS = """
     server
     server.endpoint
     pages terminal
+    plain
     steplog tracking testing
     models
     fluent config searching

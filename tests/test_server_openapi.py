@@ -29,7 +29,7 @@ from steplog.server import about
 from steplog.server.endpoints import ARTIFACTS, ENDPOINTS
 from steplog.server.openapi import document
 
-TABLE = about.endpoints("http://localhost", ENDPOINTS)
+TABLE = about.endpoints(ENDPOINTS)
 DOCUMENT = document(TABLE, "3.17.2")
 ARTIFACT_PATHS = {re.sub(r":path\}", "}", each.path) for each in ARTIFACTS}
 METHODS = {"get", "post", "patch", "put", "delete"}

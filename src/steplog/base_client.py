@@ -76,9 +76,13 @@ class BaseClient:
         artifacts = self._artifacts()
         return Query("runs", conditions, order, experiment_ids, stages, artifacts=artifacts)
 
+    def live_writers(self) -> frozenset[str]:
+        """Return the ids of the writers that live: a running run without any is LOST."""
+        return self._backend.live_writers()
+
     def statuses(self, records: Iterable[RunRecord]) -> list[str]:
         """Return the status to show of each run: LOST where nobody lives who could end it."""
-        live = self._backend.live_writers()
+        live = self.live_writers()
         return [shown_status(record, live) for record in records]
 
     # The way to the journal -------------------------------------------------------------------

@@ -24,7 +24,7 @@ from steplog.backend import Backend, backend
 from steplog.command import Report, command, main
 from steplog.entities import LifecycleStage, Summary
 from steplog.exceptions import MlflowException, StoreDamaged, StoreError
-from steplog.server.commands import server, token
+from steplog.server.commands import server, token, ui
 from steplog.stores import open_store
 from steplog.stores.base import Damage, Refused, RunRecord, Store
 
@@ -47,6 +47,7 @@ PATIENCE_SECONDS = 1.0  # work that takes longer shows how far it is
 
 main.add_command(server)
 main.add_command(token)
+main.add_command(ui)
 
 # Commands -----------------------------------------------------------------------------------------
 

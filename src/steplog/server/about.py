@@ -1,38 +1,19 @@
 """The endpoints by which the server tells about itself, rather than about runs.
 
-What is not here: what it keeps (`steplog.server.endpoints`).
+What is not here: what it keeps (`steplog.server.endpoints`), its page (`steplog.server.site`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from html import escape
 
-from steplog.server import answers, openapi
+from steplog.server import answers, openapi, site
 from steplog.server.endpoint import API_3, Answer, Endpoint, Request, Service
 
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<title>steplog</title>
-<h1>steplog</h1>
-<p>This server records training runs. It speaks the REST API of MLflow {version}.</p>
-<p>In a program: <code>mlflow.set_tracking_uri("{url}")</code></p>
-<p>In a shell: <code>export MLFLOW_TRACKING_URI={url}</code></p>
-<p>With a token, also: <code>export MLFLOW_TRACKING_TOKEN=steplog_…</code></p>
-<p>All that it answers: <a href="/openapi.json">openapi.json</a></p>
-</html>
-"""
 
-
-def endpoints(url: str, others: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
-    """Return all endpoints of a server.
-
-    Args:
-        url: by which clients reach it.
-        others: those that are not about the server itself.
-
-    """
+def endpoints(others: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
+    """Return all endpoints of a server, those that are not about the server itself among them."""
 
     @cache  # making it takes 20 ms that only who asks for it should wait for
     def document(version: str) -> Answer:
@@ -42,17 +23,12 @@ def endpoints(url: str, others: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
         """Return this document."""
         return document(service.version)
 
-    def page(service: Service, request: Request) -> Answer:
-        """Tell a person what this server is."""
-        text = _PAGE.format(url=escape(url), version=escape(service.version))
-        return Answer(text.encode(), "text/html; charset=utf-8")
-
     table = (
         Endpoint("GET", "/health", _health, "open", ("",)),
         Endpoint("GET", "/version", _version, "open", ("",)),
-        Endpoint("GET", "/", page, "read", ("",)),
         Endpoint("GET", "/openapi.json", describe, "read", ("",)),
         Endpoint("GET", "/mlflow/server-info", _server_info, "read", API_3),
+        *site.ENDPOINTS,
         *others,
     )
     return table

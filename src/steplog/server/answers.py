@@ -18,6 +18,20 @@ _HEADERS = {
     503: (("retry-after", "1"),),
 }
 
+PAGE = (
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'",
+    ),
+)
+"""What a page may do that a person looks at: nothing but with what is this server's own."""
+OTHER = (
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("cache-control", "no-store"),
+)
+"""What is said of every answer that does not say it itself."""
+
 # MLflow's own assignment, but for INVALID_STATE: to MLflow that is 500, which makes its client try
 # again for minutes, although it is the caller who asks for what cannot be (to rename a deleted
 # experiment). What is not here is 500.
@@ -74,9 +88,15 @@ def headers(answer: Answer) -> list[tuple[bytes, bytes]]:
     sent = [(b"content-type", answer.content_type.encode("latin-1"))]
     if isinstance(answer.body, bytes):
         sent.append((b"content-length", b"%d" % len(answer.body)))
-    for name, value in answer.headers:
+    own = {name for name, _ in answer.headers}
+    for name, value in (*answer.headers, *(each for each in OTHER if each[0] not in own)):
         sent.append((name.encode("latin-1"), value.encode("latin-1")))
     return sent
+
+
+def html(text: str, status: int = 200) -> Answer:
+    """Return a page that a person looks at."""
+    return Answer(text.encode(), "text/html; charset=utf-8", status, PAGE)
 
 
 def page(text: str, status: int = 200) -> Answer:

@@ -17,6 +17,7 @@ from steplog import settings
 from steplog.exceptions import MlflowException, StoreError
 from steplog.server import answers
 from steplog.server.endpoint import Answer, Caller, Endpoint, Request, Service
+from steplog.server.entrance import Entrance
 from steplog.server.guard import Guard, Head, require_json
 from steplog.server.routes import Route, Routes
 from steplog.writer import Writer
@@ -60,6 +61,7 @@ class App:
         self._service = service
         self._writer = writer
         self._guard = guard
+        self._entrance = Entrance(guard)
         self._routes = Routes(endpoints)
         self._journal_waits = settings.get("STEPLOG_DURABILITY") == "power"  # for the disk
 
@@ -69,6 +71,10 @@ class App:
         if refusal is not None:
             return refusal
         route = self._routes.find(head.method, head.path)
+        if route.endpoint is not None and route.endpoint.page:
+            other = self._entrance.look(head, route.endpoint)
+            if other is not None:
+                return other
         try:
             caller = self._guard.caller(route.endpoint, head.headers)
             if route.endpoint is None:
@@ -132,7 +138,8 @@ class App:
 
 
 def _request(admission: Admission, body: bytes) -> Request:
-    return Request(admission.caller, admission.params, admission.head.query, body)
+    head = admission.head
+    return Request(admission.caller, admission.params, head.query, body, head.path, head.headers)
 
 
 def _nowhere(head: Head, route: Route) -> Answer:

@@ -28,8 +28,6 @@ THREADS = 16
 """They wait for the store more than they work."""
 SECURITY = [
     ("x-content-type-options", "nosniff"),
-    ("cache-control", "no-store"),
-    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
     ("cross-origin-resource-policy", "same-origin"),
     ("referrer-policy", "no-referrer"),
 ]

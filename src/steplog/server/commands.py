@@ -6,8 +6,12 @@ They import what they do when they run, for it needs packages that only the serv
 from __future__ import annotations
 
 import os
+import sys
+import threading
 import time
+import webbrowser
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +21,7 @@ from steplog.backend import Backend, backend
 from steplog.client import Client
 from steplog.command import STORE, Report, command
 from steplog.entities import Experiment, LifecycleStage
-from steplog.exceptions import StoreError, invalid
+from steplog.exceptions import MlflowException, StoreError, invalid
 
 if TYPE_CHECKING:
     from steplog.server.endpoint import Role
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from steplog.terminal import Screen
 
 _MEGABYTE = 1 << 20
+PORT = 5000
 
 
 @click.command()
@@ -125,6 +130,67 @@ def server(
 
 
 server.params.append(STORE)
+
+
+@click.command()
+@click.option(
+    "--port",
+    default=None,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 for one that is free.  [default: 5000, if it is free]",
+)
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.pass_obj
+def ui(store: str | None, port: int | None, no_browser: bool) -> None:
+    """Show a store in a browser: runs, and curves that grow as you look.
+
+    The address holds a token that is good while this runs: other users of this machine do not see
+    the store. Programs that log with MLflow can use the address, too, with the token as
+    MLFLOW_TRACKING_TOKEN. For a server that stays, and for other machines: `steplog server`.
+    """
+    try:
+        from steplog.server import tokens
+        from steplog.server.serving import Options, listen, prepare, serve, url
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"The page needs {error.name}: pip install 'steplog[ui]'"
+        ) from error
+
+    session = tokens.random_text()
+    options = Options(
+        store, "127.0.0.1", PORT if port is None else port, 1, "", (), (),
+        64 * _MEGABYTE, 30.0, False, session,
+    )  # fmt: skip
+    chosen = prepare(options)
+    chosen.close()
+    try:
+        listening = listen(options)
+    except MlflowException:
+        if port is not None:
+            raise
+        listening = listen(options._replace(port=0))
+
+    def announce() -> None:
+        address = f"{url(options, listening)}/?token={session}"
+        click.echo(f"steplog shows {chosen.directory} at")
+        click.echo(f"\n    {address}\n")
+        click.echo("Ctrl-C ends it.")
+        if not no_browser and sys.stdout.isatty():
+            # A browser in the terminal would take it; and starting one may take its time.
+            threading.Thread(target=_open, args=(address,), daemon=True).start()
+
+    with listening:
+        serve(options, listening, announce)
+
+
+ui.params.append(STORE)
+
+
+def _open(address: str) -> None:
+    with suppress(webbrowser.Error):
+        browser = webbrowser.get()
+        if not isinstance(browser, webbrowser.GenericBrowser):
+            browser.open(address)
 
 
 @click.group()

@@ -77,6 +77,8 @@ class Request(NamedTuple):
         path_params: what stands in the path where the template has ``{name}``, unquoted.
         query: what follows the question mark, still quoted.
         body: at most as long as ``--max-body-mb`` allows.
+        path: still quoted.
+        headers: by name, in small letters.
 
     """
 
@@ -84,6 +86,8 @@ class Request(NamedTuple):
     path_params: Mapping[str, str]
     query: str
     body: bytes
+    path: str
+    headers: Mapping[bytes, bytes]
 
 
 class Answer(NamedTuple):
@@ -146,6 +150,7 @@ class Endpoint(NamedTuple):
         at_once: answers a request without waiting for anything but the journal, or returns None to
             have `handle` called instead. It runs in the event loop, for short bodies only, and
             keeps every other request waiting: microseconds are fine, a look at the store is not.
+        page: a person looks at it, in a browser: who has no token is asked for one.
 
     """
 
@@ -157,3 +162,4 @@ class Endpoint(NamedTuple):
     request: object = None
     answer: object = None
     at_once: Callable[[Service, Request], Answer | None] | None = None
+    page: bool = False

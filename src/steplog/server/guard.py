@@ -28,6 +28,7 @@ _HOST = re.compile(r"(?:\[(?P<literal>[^\]]+)\]|(?P<name>[^:]+))(?::\d*)?")
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _RANK = {role: rank for rank, role in enumerate(get_args(Role))}
 _JSON = b"application/json"
+_TOKEN = re.compile(r"[\w-]+", re.ASCII)
 _SINGLE = frozenset({b"host", b"authorization", b"origin", b"content-type", b"expect"})
 _NOBODY = Caller("", "open")
 
@@ -63,12 +64,19 @@ class Guard:
         hosts: names that clients may call it by, beside that address and the loopback names.
         origins: of web pages that may call it, such as ``https://example.org``; its own pages
             always may.
+        cookie: the name of the cookie in which browsers send their token.
 
     """
 
     def __init__(
-        self, tokens: Tokens, bound: str, hosts: Iterable[str] = (), origins: Iterable[str] = ()
+        self,
+        tokens: Tokens,
+        bound: str,
+        hosts: Iterable[str] = (),
+        origins: Iterable[str] = (),
+        cookie: str = "steplog_token",
     ) -> None:
+        self.cookie = cookie.encode()
         self._tokens = tokens
         self._hosts = {_name(host) for host in (*LOOPBACK_NAMES, bound, *hosts)}
         # Who listens on every address is called by any of them. An address in numbers is no name,
@@ -108,7 +116,7 @@ class Guard:
         """
         if endpoint is not None and endpoint.role == "open":
             return _NOBODY
-        caller = self._tokens.caller(headers.get(b"authorization"))
+        caller = self._tokens.caller(headers.get(b"authorization") or self._from_cookie(headers))
         if caller is None:
             raise MlflowException(
                 "This server wants a token. `steplog token create` makes one; MLflow's client "
@@ -122,6 +130,22 @@ class Guard:
                 "PERMISSION_DENIED",
             )
         return caller
+
+    def is_good(self, endpoint: Endpoint, token: str) -> bool:
+        """Tell whether a token is one, and good for an endpoint."""
+        try:
+            self.caller(endpoint, {b"authorization": b"Bearer " + token.encode()})
+        except MlflowException:
+            return False
+        return bool(_TOKEN.fullmatch(token))
+
+    def _from_cookie(self, headers: Mapping[bytes, bytes]) -> bytes | None:
+        """Return the header that a cookie stands for."""
+        for cookie in headers.get(b"cookie", b"").split(b";"):
+            name, _, value = cookie.strip().partition(b"=")
+            if name == self.cookie and value:
+                return b"Bearer " + value
+        return None
 
     def _is_ours(self, host: str) -> bool:
         name = _name(host)

@@ -64,6 +64,8 @@ class Options(NamedTuple):
         max_body_bytes: of one request.
         request_seconds: in which a request must arrive.
         access_log: log every request.
+        session: a token that is good while the server runs, beside those of the store; empty for
+            none.
 
     """
 
@@ -77,6 +79,7 @@ class Options(NamedTuple):
     max_body_bytes: int
     request_seconds: float
     access_log: bool
+    session: str = ""
 
 
 def prepare(options: Options) -> Backend:
@@ -233,17 +236,18 @@ class Server(uvicorn.Server):
 def _app(options: Options, chosen: Backend, listening: socket.socket) -> App:
     demanded = not is_loopback(options.host)
     guard = Guard(
-        tokens.Tokens(chosen.directory, demanded=demanded),
+        tokens.Tokens(chosen.directory, demanded=demanded, session=options.session),
         options.host,
         options.allowed_hosts,
         options.allowed_origins,
+        f"steplog_token_{listening.getsockname()[1]}",
     )
     root = options.artifact_root
     if root and ":" not in root:  # clients have a directory of their own, to which a path relates
         root = os.path.abspath(root)
     client = Client(options.store, root or None, trusting=False)
     service = Service.of(client, root, MLFLOW_VERSION)
-    endpoints = about.endpoints(url(options, listening), ENDPOINTS)
+    endpoints = about.endpoints(ENDPOINTS)
     return App(service, chosen.recorder.writer, guard, endpoints, options.max_body_bytes)
 
 

@@ -71,11 +71,16 @@ def create(directory: str, role: Role, experiment_id: str | None = None) -> tupl
         StoreError: the file cannot be written now.
 
     """
-    token_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
-    token = Token(token_id, role, experiment_id, time.time_ns() // 1_000_000, _hash(secret))
+    text = random_text()
+    token = _of_text(text, role, experiment_id)
     with _changing(directory) as tokens:
         tokens.append(token)
-    return token, f"{_PREFIX}_{token_id}_{secret}"
+    return token, text
+
+
+def random_text() -> str:
+    """Return the text of a token that nobody has yet."""
+    return f"{_PREFIX}_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
 
 
 def revoke(directory: str, token_id: str) -> None:
@@ -124,6 +129,8 @@ class Tokens:
     Args:
         directory: of the store.
         demanded: a token is needed even where the store has none.
+        session: the text of a token for the role ``write`` that is good without being kept; then
+            everybody needs one. Empty for none.
         clock: the time in seconds, from anywhere.
 
     Raises:
@@ -132,10 +139,16 @@ class Tokens:
     """
 
     def __init__(
-        self, directory: str, *, demanded: bool, clock: Callable[[], float] = time.monotonic
+        self,
+        directory: str,
+        *,
+        demanded: bool,
+        session: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory = directory
         self._demanded = demanded
+        self._session = [_of_text(session, "write", None)] if session else []
         self._clock = clock
         self._stamp: tuple[int, ...] | None = None
         self._known: dict[bytes, Caller] = {}
@@ -181,7 +194,8 @@ class Tokens:
 
     def _take(self) -> None:
         stamp = self._stamp_now()  # before reading: a file that comes in between is read again
-        self._tokens = {token.token_id: token for token in read(self._directory)}
+        kept = (*read(self._directory), *self._session)
+        self._tokens = {token.token_id: token for token in kept}
         self._everybody = None if self._demanded or self._tokens else Caller("", "admin")
         self._known.clear()
         self._stamp = stamp
@@ -213,6 +227,12 @@ def presented(authorization: bytes) -> str:
         with suppress(binascii.Error):
             return base64.b64decode(rest.strip(), validate=True).decode("latin-1").partition(":")[2]
     return ""
+
+
+def _of_text(text: str, role: Role, experiment_id: str | None) -> Token:
+    """Return what is kept of a token."""
+    _, token_id, secret = text.split("_", 2)
+    return Token(token_id, role, experiment_id, time.time_ns() // 1_000_000, _hash(secret))
 
 
 def _hash(secret: str) -> str:

@@ -1,0 +1,65 @@
+"""The web page: its files, and the plain page for who has no use for them.
+
+What is not here: who may see it (`steplog.server.entrance`), what it asks for (`table`, `details`,
+`charts`).
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from steplog import plain
+from steplog.server import answers, bundle
+from steplog.server.endpoint import Answer, Endpoint, Request, Service
+
+SCRIPTED = ("app.js", "app.css", "icon.svg", "LICENSES.txt")
+"""Files that everybody may have: they are the same in every package."""
+_KEPT = ("cache-control", "no-cache")
+"""A browser may keep a file, and asks each time whether it is still the one."""
+
+
+def page(service: Service, request: Request) -> Answer:
+    """Show the runs to a person."""
+    parameters = parse_qsl(request.query, keep_blank_values=True, max_num_fields=1_000)
+    index = bundle.read("index.html")
+    if index is not None and "plain" not in dict(parameters):
+        return _sent(index, request)._replace(headers=(*answers.PAGE, _KEPT))
+    runs = [value for name, value in parameters if name == "run"]
+    client = service.client
+    live = client.live_writers()
+    text = (
+        plain.run_page(client.store, live, runs[0], request.query)
+        if len(runs) == 1
+        else plain.runs_page(client.store, live, request.query)
+    )
+    return answers.html(text)
+
+
+def file(service: Service, request: Request) -> Answer:
+    """Return a file of the page."""
+    name = request.path.rpartition("/")[2]
+    found = _STYLE if name == "plain.css" else bundle.read(name)
+    if found is None:
+        return answers.refused(
+            "This package was built without its page.", "RESOURCE_DOES_NOT_EXIST"
+        )
+    return _sent(found, request)
+
+
+def _sent(found: bundle.File, request: Request) -> Answer:
+    """Return a file, or that the browser has it."""
+    headers = (("etag", found.etag), ("vary", "accept-encoding"), _KEPT)
+    if found.etag in request.headers.get(b"if-none-match", b"").decode("latin-1"):
+        return Answer(b"", found.content_type, 304, headers)
+    if b"gzip" in request.headers.get(b"accept-encoding", b""):
+        compressed = (*headers, ("content-encoding", "gzip"))
+        return Answer(found.compressed, found.content_type, 200, compressed)
+    return Answer(found.body, found.content_type, 200, headers)
+
+
+_STYLE = bundle.file(plain.STYLE.encode(), "text/css; charset=utf-8")
+
+ENDPOINTS = (
+    Endpoint("GET", "/", page, "read", ("",), page=True),
+    *(Endpoint("GET", f"/{name}", file, "open", ("",)) for name in (*SCRIPTED, "plain.css")),
+)
