@@ -6,11 +6,13 @@
 import { useEffect, useReducer } from "preact/hooks";
 
 import type { Stage } from "./data/api";
+import type { Part } from "./data/columns";
 import type { Aggregate, Band, X } from "./data/wire";
 
 export type Page = "charts" | "compare" | "scatter" | "parallel" | "run";
 export type YScale = "linear" | "log" | "symlog";
 export type Smoothing = "none" | "ema" | "gaussian";
+export type Size = "s" | "m" | "l";
 
 export interface View {
   page: Page;
@@ -39,8 +41,12 @@ export interface View {
   summary: string;
   /** A regular expression: only charts of metrics that match. */
   keys: string;
-  /** Sections of charts that are closed. */
+  /** Sections of charts that were closed; and `system`, which is closed by itself, if opened. */
   closed: readonly string[];
+  /** How large charts are. */
+  size: Size;
+  /** The metric whose chart fills the window; empty for none. */
+  chart: string;
   x: X;
   /** The metric that is the x axis where x is `metric`. */
   xKey: string;
@@ -58,11 +64,27 @@ export interface View {
   group: readonly string[];
   aggregate: Aggregate;
   band: Band;
+  /** What page `compare` shows of each metric. */
+  part: Part;
+  /** Only what differs between the runs. */
+  differing: boolean;
+  /** Tags as well. */
+  tags: boolean;
+  /** Pages `scatter` and `parallel` show the runs of the table, not only those that are drawn. */
+  all: boolean;
   /** Fields of the axes of page `scatter`. */
   scatterX: string;
   scatterY: string;
+  scatterLogX: boolean;
+  scatterLogY: boolean;
+  /** The field that its points are coloured by; empty for the run. */
+  colour: string;
   /** Fields of the axes of page `parallel`. */
   axes: readonly string[];
+  /** Those of them that are logarithmic. */
+  logAxes: readonly string[];
+  /** Of those that only a part is shown of: each a JSON list of the field and both ends. */
+  ranges: readonly string[];
 }
 
 export const DEFAULTS: View = {
@@ -81,6 +103,8 @@ export const DEFAULTS: View = {
   summary: "",
   keys: "",
   closed: [],
+  size: "m",
+  chart: "",
   x: "step",
   xKey: "",
   xMin: NaN,
@@ -93,16 +117,27 @@ export const DEFAULTS: View = {
   group: [],
   aggregate: "mean",
   band: "minmax",
+  part: "last",
+  differing: true,
+  tags: false,
+  all: false,
   scatterX: "",
   scatterY: "",
+  scatterLogX: false,
+  scatterLogY: false,
+  colour: "",
   axes: [],
+  logAxes: [],
+  ranges: [],
 };
 
 /** What a field of limited choice may be; anything else in an address counts as the default. */
 const CHOICES: Partial<Record<keyof View, readonly string[]>> = {
   page: ["charts", "compare", "scatter", "parallel", "run"],
   stage: ["active", "deleted"],
+  size: ["s", "m", "l"],
   x: ["step", "time", "relative", "metric"],
+  part: ["last", "min", "max", "best"],
   y: ["linear", "log", "symlog"],
   smoothing: ["none", "ema", "gaussian"],
   aggregate: ["mean", "median"],

@@ -27,6 +27,8 @@ const fields: { [Name in keyof View]: fc.Arbitrary<View[Name]> } = {
   summary: name,
   keys: name,
   closed: names,
+  size: fc.constantFrom("s", "m", "l"),
+  chart: name,
   x: fc.constantFrom("step", "time", "relative", "metric"),
   xKey: name,
   xMin: numbers,
@@ -39,9 +41,18 @@ const fields: { [Name in keyof View]: fc.Arbitrary<View[Name]> } = {
   group: names,
   aggregate: fc.constantFrom("mean", "median"),
   band: fc.constantFrom("minmax", "std", "sem", "ci95"),
+  part: fc.constantFrom("last", "min", "max", "best"),
+  differing: fc.boolean(),
+  tags: fc.boolean(),
+  all: fc.boolean(),
   scatterX: name,
   scatterY: name,
+  scatterLogX: fc.boolean(),
+  scatterLogY: fc.boolean(),
+  colour: name,
   axes: names,
+  logAxes: names,
+  ranges: names,
 };
 const views = fc.record(fields, { noNullPrototype: true });
 
