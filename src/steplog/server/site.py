@@ -23,7 +23,8 @@ def page(service: Service, request: Request) -> Answer:
     parameters = parse_qsl(request.query, keep_blank_values=True, max_num_fields=1_000)
     index = bundle.read("index.html")
     if index is not None and "plain" not in dict(parameters):
-        return _sent(index, request)._replace(headers=(*answers.PAGE, _KEPT))
+        sent = _sent(index, request)
+        return sent._replace(headers=(*answers.PAGE, *sent.headers))
     runs = [value for name, value in parameters if name == "run"]
     client = service.client
     live = client.live_writers()
