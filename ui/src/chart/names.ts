@@ -1,0 +1,36 @@
+// How the lines of a chart are called, and what they are drawn with.
+
+import type { Detail } from "../data/api";
+import type { ChartData, Line } from "../data/wire";
+import { strokeOf } from "../palette";
+import type { Identity } from "./model";
+
+/** Return a function that names the lines of a chart: no longer than it takes to tell them apart. */
+export function identifier(data: ChartData, runs: readonly Detail[]): (line: Line) => Identity {
+  const names = new Map(runs.map((run) => [run.run_id, run.run_name || run.run_id.slice(0, 8)]));
+  const keys = new Set(data.lines.map(({ key }) => key));
+  const several = new Map<string, number>();
+  return (line) => {
+    if (line.group) {
+      const name = groupName(line.group);
+      return { name: keys.size > 1 ? `${line.key} ${name}` : name, stroke: strokeOf(`group ${line.id}`) };
+    }
+    const runId = line.runId ?? "";
+    const number = several.get(runId) ?? 0;
+    several.set(runId, number + 1);
+    const parts = [names.get(runId) ?? runId.slice(0, 8)];
+    if (keys.size > 1) parts.push(line.key);
+    if (line.datasetName) parts.push(`on ${line.datasetName}`);
+    if (line.modelId) parts.push(line.modelId);
+    if (line.attempt) parts.push(`attempt ${line.attempt}`);
+    const stroke = strokeOf(runId);
+    return { name: parts.join(" "), stroke: number ? { ...stroke, dash: [2 + 2 * number, 3] } : stroke };
+  };
+}
+
+function groupName(group: Readonly<Record<string, string | null>>): string {
+  const parts = Object.entries(group).map(
+    ([field, value]) => `${field.replace(/^(params|tags|attributes)\./, "")}=${value ?? "–"}`,
+  );
+  return parts.join(", ") || "all runs";
+}

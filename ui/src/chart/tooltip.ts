@@ -1,0 +1,127 @@
+// The tooltip of a chart: what each line is where the pointer is. Its nodes are made once and
+// written again, so that it follows the pointer at every frame.
+
+import type { X } from "../data/wire";
+import { formatNumber } from "../parts/format";
+import { formatX } from "./axis";
+import type { Drawn, Model } from "./model";
+
+const MOST = 12;
+const NEAR_PX = 24;
+
+interface Entry {
+  drawn: Drawn;
+  value: number;
+  text: string;
+}
+
+export class Tooltip {
+  private readonly box = document.createElement("div");
+  private readonly title = document.createElement("div");
+  private readonly rows: HTMLElement[] = [];
+  private readonly more = document.createElement("div");
+
+  constructor(private readonly root: HTMLElement) {
+    this.box.className = "tooltip";
+    this.box.hidden = true;
+    this.title.className = "at";
+    this.box.append(this.title);
+    for (let i = 0; i < MOST; i += 1) {
+      const row = document.createElement("div");
+      row.append(document.createElement("i"), document.createElement("span"), document.createElement("b"));
+      this.rows.push(row);
+      this.box.append(row);
+    }
+    this.box.append(this.more);
+    root.append(this.box);
+  }
+
+  hide(): void {
+    this.box.hidden = true;
+  }
+
+  /**
+   * Show what the lines are at an element of the grid, and return the id of the line that is
+   * nearest to the pointer; the empty text where none is near.
+   *
+   * @param place gives the px from the top where a value is drawn.
+   */
+  show(
+    model: Model,
+    index: number,
+    x: X,
+    pointer: { left: number; top: number },
+    place: (value: number) => number,
+  ): string {
+    const entries = model.lines.flatMap((drawn) => entryOf(drawn, index));
+    const distance = ({ value }: Entry) =>
+      Number.isNaN(value) ? Infinity : Math.abs(place(value) - pointer.top);
+    entries.sort((a, b) => distance(a) - distance(b));
+    const [nearest] = entries;
+    const near = nearest && distance(nearest) < NEAR_PX ? nearest : undefined;
+    this.write(model, index, x, entries, near);
+    this.move(pointer);
+    return near?.drawn.line.id ?? "";
+  }
+
+  remove(): void {
+    this.box.remove();
+  }
+
+  private write(
+    model: Model,
+    index: number,
+    x: X,
+    entries: readonly Entry[],
+    near: Entry | undefined,
+  ): void {
+    const shown = entries.slice(0, MOST).sort((a, b) => b.value - a.value);
+    const [from, to] = [model.left[index] as number, model.right[index] as number];
+    const last = x === "step" ? to - 1 : to;
+    const whole = from >= last || x === "time" || x === "relative";
+    this.title.textContent = whole ? formatX(from, x) : `${formatX(from, x)} – ${formatX(last, x).replace("step ", "")}`;
+    this.rows.forEach((row, position) => {
+      const entry = shown[position];
+      row.hidden = !entry;
+      if (!entry) return;
+      row.className = entry === near ? "near" : "";
+      const [swatch, name, value] = row.children as unknown as HTMLElement[];
+      if (swatch) swatch.style.background = entry.drawn.stroke.colour;
+      if (name) name.textContent = entry.drawn.name;
+      if (value) value.textContent = entry.text;
+    });
+    const rest = entries.length - shown.length;
+    this.more.hidden = rest <= 0;
+    this.more.textContent = `and ${rest} more`;
+    this.box.hidden = !entries.length;
+  }
+
+  private move({ left, top }: { left: number; top: number }): void {
+    const room = this.root.clientWidth - this.box.offsetWidth;
+    const aside = left + 90 + this.box.offsetWidth > this.root.clientWidth ? left - this.box.offsetWidth + 30 : left + 75;
+    this.box.style.transform = `translate(${Math.max(Math.min(aside, room), 0)}px, ${Math.max(top - 10, 0)}px)`;
+  }
+}
+
+function entryOf(drawn: Drawn, index: number): Entry[] {
+  const [count, y] = [drawn.count[index] ?? 0, drawn.y[index] ?? NaN];
+  const odd = [
+    [drawn.nan, "NaN"],
+    [drawn.posInf, "+Inf"],
+    [drawn.negInf, "−Inf"],
+  ] as const;
+  const odds = odd.flatMap(([counts, name]) => {
+    const many = counts?.[index] ?? 0;
+    return many ? [many > 1 ? `${many} × ${name}` : name] : [];
+  });
+  if (!count && !(drawn.n && drawn.n[index])) return [];
+  const [min, max] = [drawn.min[index] as number, drawn.max[index] as number];
+  const texts = Number.isNaN(y) ? [] : [formatNumber(y)];
+  if (drawn.low && drawn.high && !Number.isNaN(drawn.low[index] as number))
+    texts.push(`[${formatNumber(drawn.low[index] as number)} … ${formatNumber(drawn.high[index] as number)}]`);
+  else if (min < max) texts.push(`(${formatNumber(min)} … ${formatNumber(max)})`);
+  if (drawn.n) texts.push(`n=${drawn.n[index]}`);
+  const smooth = drawn.smooth[index] as number;
+  if (drawn.smooth !== drawn.y && !Number.isNaN(smooth)) texts.unshift(`~${formatNumber(smooth)}`);
+  return [{ drawn, value: y, text: [...texts, ...odds].join(" ") }];
+}
