@@ -7,9 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from browser import browser_type_launch_args, opened, spawned
 
 from steplog import MlflowException, active_model, backend, experiments, runs
 from steplog.settings import SETTINGS, override
+
+__all__ = ["browser_type_launch_args", "opened", "spawned"]
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +45,6 @@ def clean_process(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> I
     runs._active.clear()  # of other threads
     active_model.clear()
     runs.refresh()
-    for opened in backend._backends.values():
-        opened.recorder.close()
-        opened.close()
+    for each in backend._backends.values():
+        each.recorder.close()
+        each.close()

@@ -43,4 +43,4 @@ await mkdir(target, { recursive: true });
 for (const name of ["index.html", "icon.svg"]) await copyFile(join(HERE, name), join(target, name));
 await writeFile(join(target, "LICENSES.txt"), await licences());
 if (watching) await (await context(options)).watch();
-else await build(options);
+else await build(options).catch(() => (process.exitCode = 1)); // what is wrong has been said
