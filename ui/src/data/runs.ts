@@ -41,7 +41,7 @@ export class RunsList extends Observable {
   private asked = new Set<number>();
   private shown: [number, number] = [0, 0];
   private request = new AbortController();
-  private readonly silence = clock.listen(() => this.refresh());
+  private readonly silence = clock.listen(() => this.follow());
 
   /** @param name tells the clock which list it is that has running runs */
   constructor(private readonly name: string) {
@@ -112,6 +112,11 @@ export class RunsList extends Observable {
       this.error = error as ApiError;
       this.changed();
     }
+  }
+
+  /** Ask again at each tick, but not what the server has refused. */
+  private async follow(): Promise<void> {
+    if (this.error?.status !== 400) await this.refresh();
   }
 
   /** Return the numbers of the pages on screen that are not among these. */

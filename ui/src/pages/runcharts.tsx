@@ -1,7 +1,24 @@
-// The charts of one run: its metrics, and below them what was measured of the system.
+// The charts of one run; those of the system come last, and are closed until somebody opens them.
 
 import type { Detail } from "../data/api";
+import { useView } from "../view";
+import { ChartSections } from "./chartsections";
+import { matching } from "./summary";
+import { ChartsToolbar } from "./toolbar";
 
 export function RunCharts({ run }: { run: Detail }) {
-  return <section class="run-charts"><h2>Charts</h2><p class="soft">{run.series.length}</p></section>;
+  const { keys: expression } = useView();
+  const keys = distinct(run.series.map(({ key }) => key));
+  const shown = distinct(matching(run.series, expression).map(({ key }) => key));
+  if (!keys.length) return null;
+  return (
+    <section class="charts" aria-label="Charts">
+      <ChartsToolbar runs={[run]} keys={keys} shown={shown.length} />
+      <ChartSections runs={[run]} keys={shown} />
+    </section>
+  );
+}
+
+function distinct(names: readonly string[]): readonly string[] {
+  return [...new Set(names)];
 }

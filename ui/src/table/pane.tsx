@@ -20,12 +20,14 @@ export function usePane(): readonly [number | null, (width: number | null) => vo
 }
 
 interface BorderProps {
+  /** In px; null where nobody chose one. */
+  width: number | null;
   onResize(width: number): void;
 }
 
-export function Border({ onResize }: BorderProps) {
+export function Border({ width, onResize }: BorderProps) {
   const limit = (width: number) => Math.round(Math.max(LEAST, Math.min(innerWidth - LEAST, width)));
-  const now = () => document.querySelector("aside")?.clientWidth ?? LEAST;
+  const now = () => document.querySelector("aside")?.offsetWidth ?? LEAST;
   return (
     <div
       class="border"
@@ -33,7 +35,7 @@ export function Border({ onResize }: BorderProps) {
       tabIndex={0}
       aria-orientation="vertical"
       aria-label="Width of the table"
-      aria-valuenow={now()}
+      aria-valuenow={width ?? now()}
       onPointerDown={(event) => {
         event.preventDefault();
         event.currentTarget.setPointerCapture(event.pointerId);

@@ -74,9 +74,11 @@ function isWatched(element: HTMLElement): boolean {
 function scrollOn(element: HTMLElement, by: number): void {
   const wanted = element.scrollTop + by;
   const lines = element.lastElementChild;
-  const missing = wanted - (element.scrollHeight - element.clientHeight);
-  if (missing > 0 && lines instanceof HTMLElement)
-    lines.style.paddingBottom = `${(parseFloat(lines.style.paddingBottom) || 0) + missing}px`;
+  if (lines instanceof HTMLElement) {
+    const before = parseFloat(lines.style.paddingBottom) || 0;
+    const missing = wanted + element.clientHeight - lines.offsetTop - lines.offsetHeight;
+    if (missing > 0) lines.style.paddingBottom = `${before + missing}px`;
+  }
   element.scrollTop = wanted;
 }
 

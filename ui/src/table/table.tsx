@@ -34,7 +34,7 @@ export function RunsTable({ writes }: { writes: boolean }) {
     <>
       <Toolbar writes={writes} onCollapse={() => setWidth(0)} />
       <Grid tree={tree} pinned={pinned} writes={writes} onEdit={setEdited} />
-      <Border onResize={setWidth} />
+      <Border width={width} onResize={setWidth} />
       {edited && (
         <RunEditor runId={edited.run_id} name={edited.run_name} onClose={() => setEdited(null)} />
       )}

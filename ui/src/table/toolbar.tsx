@@ -26,7 +26,7 @@ export function Toolbar({ writes, onCollapse }: { writes: boolean; onCollapse():
         <ColumnPicker />
         <Button
           pressed={view.nested}
-          label="Show runs below their parents"
+          label="Nested: runs below their parents"
           onClick={() => setView({ nested: !view.nested })}
         >
           Nested
