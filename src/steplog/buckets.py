@@ -14,7 +14,6 @@ Pure: where points and summaries come from is the business of `steplog.charts`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +26,8 @@ VALUES = ("min", "max", "first", "last", "mean")
 BUCKET = np.dtype([*((name, "<i8") for name in COUNTS), *((name, "<f8") for name in VALUES)])
 """`count` counts all points; `VALUES` are of the finite ones, first and last in series order, and
 NaN where there is none."""
+
+_INT64 = np.iinfo(np.int64)
 
 Buckets = npt.NDArray[np.void]
 Index = npt.NDArray[np.int64]
@@ -62,16 +63,20 @@ class Grid(NamedTuple):
         return edges
 
     def locate(self, x: npt.NDArray[np.int64] | npt.NDArray[np.float64]) -> Index:
-        """Return the interval of each x, which need not be one of this grid.
+        """Return the interval of each x: -1 where it lies before this grid, `size` where behind.
 
         Args:
             x: int64, or finite float64.
 
         """
         if x.dtype == np.int64:
-            # Shifted before the first is subtracted: the distance of two int64 may be none.
             shifted = np.right_shift(x.view(np.int64), min(self.exponent, 63))
-            numbers: Index = shifted - np.int64(self.first)
+            # Clipped before the first is subtracted: the distance of two int64 may be none.
+            before, behind = (
+                max(self.first - 1, _INT64.min),
+                min(self.first + self.size, _INT64.max),
+            )
+            numbers: Index = np.clip(shifted, before, behind) - np.int64(self.first)
             return numbers
         floors = np.floor(np.ldexp(x, -self.exponent)) - float(self.first)
         return np.clip(floors, -1, self.size).astype(np.int64)
@@ -145,16 +150,19 @@ def fold_points(index: Index, value: npt.NDArray[np.float64]) -> tuple[Index, Bu
     finite = np.isfinite(value)
     buckets = np.zeros(starts.size, BUCKET)
     buckets["count"] = lengths
-    if starts.size and not finite.all():
+    if not starts.size:
+        return index, buckets
+    if finite.all():
+        buckets["first"], buckets["last"] = value[starts], value[starts + lengths - 1]
+    else:
         for name, flags in _oddities(value):
             buckets[name] = np.add.reduceat(flags, starts, dtype=np.int64)
         value = np.where(finite, value, np.nan)
-    if starts.size:
-        buckets["min"] = np.fmin.reduceat(value, starts)
-        buckets["max"] = np.fmax.reduceat(value, starts)
         buckets["first"] = value[first_true(finite, starts)]
         buckets["last"] = value[_last_true(finite, starts)]
-        buckets["mean"] = _means_of_points(value, starts, buckets)
+    buckets["min"] = np.fmin.reduceat(value, starts)
+    buckets["max"] = np.fmax.reduceat(value, starts)
+    buckets["mean"] = _means_of_points(value, starts, buckets)
     return index[starts], buckets
 
 
@@ -179,17 +187,16 @@ def are_enough(summaries: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
     return enough
 
 
-def gather(parts: Sequence[tuple[Index, Buckets]], size: int) -> Buckets:
-    """Return the buckets of a grid, from parts of them in series order.
+def gather(index: Index, buckets: Buckets, size: int) -> Buckets:
+    """Return the buckets of a grid, from parts of them.
 
     Args:
-        parts: numbers of buckets, and what is known of some of their points.
+        index: the number in the grid of each part; may repeat, in any order.
+        buckets: what is known of some of its points; parts of one bucket are in series order.
         size: of the grid; every number lies within it.
 
     """
     gathered = empty_buckets(size)
-    index = np.concatenate([np.empty(0, np.int64), *(part[0] for part in parts)])
-    buckets = np.concatenate([np.empty(0, BUCKET), *(part[1] for part in parts)])
     if not index.size:
         return gathered
     if (index[:-1] > index[1:]).any():

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steplog.buckets import (
+    BUCKET,
     Buckets,
     Grid,
     Index,
@@ -54,6 +55,25 @@ class Folded(NamedTuple):
     outline: npt.NDArray[np.void]
     grid: Grid
     buckets: Buckets
+
+
+class _Plan(NamedTuple):
+    """What a fold needs of a series.
+
+    Attributes:
+        start: the first bucket that may not be as it was.
+        known: the stretches that lie in one bucket and whose summary tells all of it.
+        read: the stretches whose points have to be read.
+
+    """
+
+    start: int
+    known: npt.NDArray[np.intp]
+    read: npt.NDArray[np.intp]
+
+
+_NO_PLAN = _Plan(0, np.empty(0, np.intp), np.empty(0, np.intp))
+_INT64 = np.iinfo(np.int64)
 
 
 class Line(Protocol):
@@ -147,36 +167,55 @@ class WholeLine(NamedTuple):
 
     def fold(self, store: Store, grid: Grid, window: Extent, known: Folded | None) -> Folded:
         """Return its buckets: what is known of stretches, and points where that is not enough."""
-        first, last = grid.bounds()
-        window = max(window[0], first), min(window[1], last)
-        outline, start = np.zeros(0, SUMMARY), 0
+        outline, plan = np.zeros(0, SUMMARY), _NO_PLAN
 
         def need(found: npt.NDArray[np.void]) -> Index:
-            nonlocal outline, start
-            outline = found
-            low, high = self._bounds(found)
-            begin, end = grid.locate(low), grid.locate(high)
-            start = 0 if known is None else self._unchanged(known, found, begin, grid)
-            meets = (high >= window[0]) & (low <= window[1]) & (end >= start)
-            inside = (low >= window[0]) & (high <= window[1]) & (begin == end)
-            enough = np.where(inside & are_enough(found), Need.SUMMARY, Need.POINTS)
-            return np.where(meets, enough, Need.NOTHING)
+            nonlocal outline, plan
+            outline, plan = found, self._plan(found, grid, window, known)
+            needs = np.full(found.size, Need.NOTHING)
+            needs[plan.read] = Need.POINTS
+            return needs
 
-        parts = [
-            self._part(piece, grid, window) for piece in store.survey(self.series.series_id, need)
-        ]
-        buckets = gather([_from(start, *part) for part in parts], grid.size)
+        first, last = grid.bounds()
+        window = max(window[0], first), min(window[1], last)
+        parts = []
+        for piece in store.survey(self.series.series_id, need):
+            if isinstance(piece, Columns):
+                x, value = self._within(piece, window)
+                parts.append(fold_points(grid.locate(x), value))
+        buckets = gather(*self._parts(outline, plan, parts, grid), grid.size)
         if known is not None:
-            buckets[:start] = known.buckets[:start]
+            buckets[: plan.start] = known.buckets[: plan.start]
         return Folded(outline, grid, buckets)
 
-    def _part(
-        self, piece: npt.NDArray[np.void] | Columns, grid: Grid, window: Extent
+    def _plan(
+        self, outline: npt.NDArray[np.void], grid: Grid, window: Extent, known: Folded | None
+    ) -> _Plan:
+        low, high = self._bounds(outline)
+        begin, end = grid.locate(low), grid.locate(high)
+        start = 0 if known is None else self._unchanged(known, outline, begin, grid)
+        meets = (high >= window[0]) & (low <= window[1]) & (end >= start)
+        inside = (low >= window[0]) & (high <= window[1]) & (begin == end)
+        enough = inside & are_enough(outline)
+        return _Plan(start, np.flatnonzero(meets & enough), np.flatnonzero(meets & ~enough))
+
+    def _parts(
+        self,
+        outline: npt.NDArray[np.void],
+        plan: _Plan,
+        read: Sequence[tuple[Index, Buckets]],
+        grid: Grid,
     ) -> tuple[Index, Buckets]:
-        if isinstance(piece, Columns):
-            x, value = self._within(piece, window)
-            return fold_points(grid.locate(x), value)
-        return grid.locate(self._bounds(piece)[0]), of_summaries(piece)
+        """Return, in series order, what is known of the points in each bucket from `start` on."""
+        known = outline[plan.known]
+        index = np.concatenate([grid.locate(self._bounds(known)[0]), *(part[0] for part in read)])
+        # With the type given, for finding it out takes longer than all the rest.
+        buckets = np.concatenate([of_summaries(known), *(part[1] for part in read)], dtype=BUCKET)
+        sizes = [part[0].size for part in read]
+        stretch = np.concatenate([plan.known, np.repeat(plan.read, sizes)])
+        order = np.argsort(stretch, kind="stable")
+        order = order[index[order] >= plan.start]
+        return index[order], buckets.take(order)
 
     def _unchanged(
         self, known: Folded, outline: npt.NDArray[np.void], begin: Index, grid: Grid
@@ -195,11 +234,11 @@ class WholeLine(NamedTuple):
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the smallest and largest x of stretches."""
         fields = ("time_min", "time_max") if self.times else ("first_step", "last_step")
-        low, high = (summaries[field] - np.int64(self.origin) for field in fields)
+        low, high = (_since(self.origin, summaries[field]) for field in fields)
         return low, high
 
     def _within(self, columns: Columns, window: Extent) -> Points:
-        x = (columns.timestamp if self.times else columns.step) - np.int64(self.origin)
+        x = _since(self.origin, columns.timestamp if self.times else columns.step)
         inside = (x >= window[0]) & (x <= window[1])
         if inside.all():
             return Points(x, columns.value)
@@ -249,30 +288,25 @@ class JoinedLine(NamedTuple):
 
     def fold(self, store: Store, grid: Grid, window: Extent, known: Folded | None) -> Folded:
         """Return its buckets, from all its points, read piece by piece."""
-        parts = []
+        index, buckets = np.empty(0, np.int64), np.empty(0, BUCKET)
         for x, value in self._pieces(store, window):
-            index = grid.locate(x)
-            inside = (index >= 0) & (index < grid.size)
-            parts.append(fold_points(index[inside], value[inside]))
-        return Folded(np.zeros(0, SUMMARY), grid, gather(parts, grid.size))
+            place = grid.locate(x)
+            inside = (place >= 0) & (place < grid.size)
+            more = fold_points(place[inside], value[inside])
+            # At once, for there are as many pieces as the history is long.
+            index = np.concatenate([index, more[0]])
+            buckets = gather(index, np.concatenate([buckets, more[1]], dtype=BUCKET), grid.size)
+            index = np.flatnonzero(buckets["count"])
+            buckets = buckets[index]
+        return Folded(np.zeros(0, SUMMARY), grid, gather(index, buckets, grid.size))
 
     def _pieces(self, store: Store, window: Extent) -> Iterator[Points]:
         """Yield its points in a window, some thousands at a time."""
-        others = store.points(self.over.series_id)
-        steps, values = np.empty(0, np.int64), np.empty(0)
+        over = _Latest(store.points(self.over.series_id))
         for columns in store.points(self.series.series_id):
-            while not steps.size or steps[-1] <= columns.step[-1]:
-                more = next(others, None)
-                if more is None:
-                    break
-                steps = np.concatenate([steps, more.step])
-                values = np.concatenate([values, more.value])
-            at = np.searchsorted(steps, columns.step, "right") - 1
-            x = np.where(at >= 0, values[at], np.nan) if values.size else np.full(at.size, np.nan)
+            x = over.at(columns.step)
             inside = np.isfinite(x) & (x >= window[0]) & (x <= window[1])
             yield Points(x[inside], columns.value[inside])
-            done = max(int(at[-1]), 0)
-            steps, values = steps[done:], values[done:]
 
     def _finite_bounds(self, store: Store, summary: npt.NDArray[np.void]) -> Extent:
         steps = int(summary["first_step"]), int(summary["last_step"])
@@ -282,6 +316,44 @@ class JoinedLine(NamedTuple):
             low = min(low, float(finite.min(initial=math.inf)))
             high = max(high, float(finite.max(initial=-math.inf)))
         return low, high
+
+
+class _Latest:
+    """The latest value of a series at some steps, which must be asked for in ascending order.
+
+    It reads the series once, and holds two pieces of it.
+    """
+
+    def __init__(self, pieces: Iterator[Columns]) -> None:
+        self._pieces = pieces
+        self._steps, self._values = np.empty(0, np.int64), np.array([np.nan])
+        self._next = next(pieces, None)
+
+    def at(self, steps: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return the last value at each step or before it; NaN where there is none."""
+        found, start = np.empty(steps.size), 0
+        while True:
+            stop = steps.size
+            if self._next is not None:
+                stop = int(np.searchsorted(steps, self._next.step[0], "left"))
+            # `_values` begins with the one before `_steps`.
+            place = np.searchsorted(self._steps, steps[start:stop], "right")
+            found[start:stop] = self._values[place]
+            if self._next is None or stop == steps.size:
+                return found
+            start = stop
+            self._steps = self._next.step
+            self._values = np.append(self._values[-1:], self._next.value)
+            self._next = next(self._pieces, None)
+
+
+def _since(origin: int, x: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return x - origin; the smallest or largest int64 where that is none."""
+    if not origin:
+        return x
+    low, high = max(_INT64.min + origin, _INT64.min), min(_INT64.max + origin, _INT64.max)
+    since: npt.NDArray[np.int64] = np.clip(x, low, high) - np.int64(origin)
+    return since
 
 
 def _state(series: Series) -> Hashable:
@@ -296,15 +368,9 @@ def fold_few(points: Points, x: X) -> Buckets:
         x: ascending, each once.
 
     """
-    return gather([fold_points(np.searchsorted(x, points.x), points.value)], x.size)
+    return gather(*fold_points(np.searchsorted(x, points.x), points.value), x.size)
 
 
 def _joined(pieces: Sequence[Points], x: type[np.generic]) -> Points:
     xs, values = [each.x for each in pieces], [each.value for each in pieces]
     return Points(np.concatenate([np.empty(0, x), *xs]), np.concatenate([np.empty(0), *values]))
-
-
-def _from(start: int, index: Index, buckets: Buckets) -> tuple[Index, Buckets]:
-    """Return the part of buckets that lies at `start` or behind it."""
-    wanted = index >= start
-    return index[wanted], buckets[wanted]
