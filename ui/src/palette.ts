@@ -35,6 +35,23 @@ export function strokeOf(name: string): Stroke {
   return stroke(number);
 }
 
+let fields = "";
+const groups = new Map<string, number>();
+
+/**
+ * Return what the line of a group of runs is drawn with, given what they have in common: the same
+ * in every chart. Colours are given anew when runs are grouped by other fields.
+ */
+export function strokeOfGroup(group: Readonly<Record<string, string | null>>): Stroke {
+  const by = JSON.stringify(Object.keys(group));
+  if (by !== fields) groups.clear();
+  fields = by;
+  const name = JSON.stringify(Object.values(group));
+  const number = groups.get(name) ?? groups.size;
+  groups.set(name, number);
+  return stroke(number);
+}
+
 /** Give colours anew, in this order: for a fresh selection, so that few lines have few dashes. */
 export function assignStrokes(names: readonly string[]): void {
   const kept = names.filter((name) => numbers.has(name));

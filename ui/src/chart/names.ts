@@ -2,7 +2,7 @@
 
 import type { Detail } from "../data/api";
 import type { ChartData, Line } from "../data/wire";
-import { strokeOf } from "../palette";
+import { strokeOf, strokeOfGroup } from "../palette";
 import type { Identity } from "./model";
 
 /** Return a function that names the lines of a chart: no longer than it takes to tell them apart. */
@@ -13,7 +13,7 @@ export function identifier(data: ChartData, runs: readonly Detail[]): (line: Lin
   return (line) => {
     if (line.group) {
       const name = groupName(line.group);
-      return { name: keys.size > 1 ? `${line.key} ${name}` : name, stroke: strokeOf(`group ${line.id}`) };
+      return { name: keys.size > 1 ? `${line.key} ${name}` : name, stroke: strokeOfGroup(line.group) };
     }
     const runId = line.runId ?? "";
     const number = several.get(runId) ?? 0;
@@ -28,7 +28,8 @@ export function identifier(data: ChartData, runs: readonly Detail[]): (line: Lin
   };
 }
 
-function groupName(group: Readonly<Record<string, string | null>>): string {
+/** Return what a group is called, such as `lr=0.1, optimizer=adam`. */
+export function groupName(group: Readonly<Record<string, string | null>>): string {
   const parts = Object.entries(group).map(
     ([field, value]) => `${field.replace(/^(params|tags|attributes)\./, "")}=${value ?? "–"}`,
   );
