@@ -22,11 +22,13 @@ export function Charts() {
     <div class="charts">
       <ChartsToolbar runs={drawn} keys={keys ?? []} shown={shown.length} />
       {error && <Problem error={error} />}
-      {drawn.length && shown.length ? (
-        <ChartSections runs={drawn} keys={shown} />
-      ) : (
-        <Nothing runs={drawn} keys={keys} failed={error !== null} />
-      )}
+      <div class="scroll">
+        {drawn.length && shown.length ? (
+          <ChartSections runs={drawn} keys={shown} />
+        ) : (
+          <Nothing runs={drawn} keys={keys} failed={error !== null} />
+        )}
+      </div>
     </div>
   );
 }

@@ -110,20 +110,18 @@ interface CellProps {
 }
 
 /** One chart, which is drawn again only for a reason of its own, not whenever something scrolls. */
-function Cell({ name, grid: { height, plot }, runs }: CellProps) {
+function Cell({ name, grid: { height }, runs }: CellProps) {
   return useMemo(
     () => (
-      <div class="cell" style={{ height: `${height}px` }}>
-        <MetricChart
-          title={name}
-          keys={[name]}
-          runs={runs}
-          height={plot}
-          onEnlarge={() => setView({ chart: name })}
-        />
-      </div>
+      <MetricChart
+        title={name}
+        keys={[name]}
+        runs={runs}
+        height={height}
+        onEnlarge={() => setView({ chart: name })}
+      />
     ),
-    [name, plot, runs],
+    [name, height, runs],
   );
 }
 
@@ -155,7 +153,7 @@ function Enlarged({ title, keys, runs }: EnlargedProps) {
 
 /** Return how high a chart can be that fills the window, in px. */
 function useHeight(): number {
-  const measure = () => Math.max(200, Math.round(innerHeight * 0.94) - 130);
+  const measure = () => Math.max(200, Math.round(innerHeight * 0.94) - 106);
   const [height, setHeight] = useState(measure);
   useEffect(() => {
     const take = () => setHeight(measure());

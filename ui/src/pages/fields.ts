@@ -83,46 +83,34 @@ export function groupChoices(runs: readonly Detail[]): readonly Choice[] {
 }
 
 export interface Group {
-  /** The values that its runs have in common, in the order of the fields; null for none. */
-  values: readonly (string | null)[];
+  /** What its runs have in common, by field; null for none. */
+  group: Readonly<Record<string, string | null>>;
   runs: readonly Detail[];
 }
 
 /** Return runs in groups that agree in all of these fields, in the order of their values. */
 export function groupRuns(runs: readonly Detail[], fields: readonly string[]): readonly Group[] {
-  const groups = new Map<string, { values: (string | null)[]; runs: Detail[] }>();
+  const groups = new Map<string, { group: Record<string, string | null>; runs: Detail[] }>();
   for (const run of runs) {
-    const values = fields.map((field) => {
-      const value = fieldValue(run, field);
-      return value === undefined ? null : String(value);
-    });
+    const values = fields.map((field) => [field, textOf(fieldValue(run, field))] as const);
     const identity = JSON.stringify(values);
     const group = groups.get(identity);
     if (group) group.runs.push(run);
-    else groups.set(identity, { values, runs: [run] });
+    else groups.set(identity, { group: Object.fromEntries(values), runs: [run] });
   }
-  return [...groups.values()].sort((a, b) => compareValues(a.values, b.values));
+  return [...groups.values()].sort((a, b) => {
+    const compared = fields.map((field) => compareTexts(a.group[field] ?? null, b.group[field] ?? null));
+    return compared.find((each) => each !== 0) ?? 0;
+  });
 }
 
-/** Return what a group is called, such as `lr=0.1, optimizer=adam`: as in the charts. */
-export function groupName(fields: readonly string[], values: readonly (string | null)[]): string {
-  return fields
-    .map((field, index) => `${field.slice(field.indexOf(".") + 1)}=${values[index] ?? "–"}`)
-    .join(", ");
+function textOf(value: Value | undefined): string | null {
+  return value === undefined ? null : String(value);
 }
 
-function compareValues(a: readonly (string | null)[], b: readonly (string | null)[]): number {
-  for (const [index, value] of a.entries()) {
-    const other = b[index] ?? null;
-    if (value === other) continue;
-    if (value === null || other === null) return value === null ? 1 : -1;
-    return compareTexts(value, other);
-  }
-  return 0;
-}
-
-/** Compare values of params: numbers by size, then texts as people count. */
-export function compareTexts(a: string, b: string): number {
+/** Compare values of params: numbers by size, then texts as people count, then what is missing. */
+export function compareTexts(a: string | null, b: string | null): number {
+  if (a === null || b === null) return Number(a === null) - Number(b === null);
   const [x, y] = [toNumber(a), toNumber(b)];
   if (Number.isNaN(x) !== Number.isNaN(y)) return Number.isNaN(x) ? 1 : -1;
   return (Number.isNaN(x) ? 0 : x - y) || byNature(a, b);

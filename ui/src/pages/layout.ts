@@ -9,21 +9,18 @@ import type { Size } from "../view";
 export const HEAD = 34;
 /** Between charts, and below the last ones of a section, in px. */
 export const GAP = 10;
-/** What a chart has above and below its plot, in px. */
-const AROUND = 80;
 
-/** The least width of a chart, and the height of its plot, in px. */
-const SIZES: Readonly<Record<Size, { width: number; plot: number }>> = {
-  s: { width: 260, plot: 120 },
-  m: { width: 380, plot: 190 },
-  l: { width: 600, plot: 300 },
+/** The least width and the height of a chart in px. */
+const SIZES: Readonly<Record<Size, { width: number; height: number }>> = {
+  s: { width: 270, height: 210 },
+  m: { width: 380, height: 280 },
+  l: { width: 600, height: 400 },
 };
 
 export interface Grid {
   columns: number;
-  /** Heights of a chart and of its plot, in px. */
+  /** Of a chart in px. */
   height: number;
-  plot: number;
 }
 
 export interface Placed {
@@ -37,9 +34,8 @@ export interface Placed {
 
 /** Return how charts of a size fill a width in px: as many in a row as have room. */
 export function gridOf(size: Size, width: number): Grid {
-  const { width: least, plot } = SIZES[size];
-  const columns = Math.max(1, Math.floor((width + GAP) / (least + GAP)));
-  return { columns, plot, height: plot + AROUND };
+  const { width: least, height } = SIZES[size];
+  return { columns: Math.max(1, Math.floor((width + GAP) / (least + GAP))), height };
 }
 
 /** Return sections with where they stand. */

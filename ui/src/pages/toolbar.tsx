@@ -42,6 +42,17 @@ export function ChartsToolbar({ runs, keys, shown }: ToolbarProps) {
   const problem = problemOf(view.keys);
   return (
     <div class="bar" role="toolbar" aria-label="Charts">
+      <Field
+        id="keys"
+        label="Metrics"
+        placeholder="Filter metrics (m)"
+        value={view.keys}
+        error={problem}
+        onChange={(text) => setView({ keys: text })}
+      />
+      <span class="soft" role="status">{counted(shown, keys.length)}</span>
+      <span class="space" />
+      <Zoom />
       <XAxis keys={keys} />
       <Select<YScale> label="Y" value={view.y} options={SCALES} onChange={(y) => setView({ y })} />
       <Smoother />
@@ -60,17 +71,6 @@ export function ChartsToolbar({ runs, keys, shown }: ToolbarProps) {
           </div>
         </div>
       </Menu>
-      <Zoom />
-      <span class="space" />
-      <span class="soft" role="status">{counted(shown, keys.length)}</span>
-      <Field
-        id="keys"
-        label="Metrics"
-        placeholder="regular expression (m)"
-        value={view.keys}
-        error={problem}
-        onChange={(text) => setView({ keys: text })}
-      />
       {problem && (
         <p class="problem" role="alert">
           This is no regular expression, so all charts are shown: {problem}
