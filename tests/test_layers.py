@@ -56,7 +56,7 @@ LAYERS = """
     journal_reader stores
     stores.sqlite stores.memory
     stores.searching
-    stores.tail stores.sealing stores.pieces stores.checking stores.chunks
+    stores.tail stores.sealing stores.pieces stores.outlines stores.checking stores.chunks
     stores.catalog
     stores.rows
     stores.database

@@ -27,7 +27,8 @@ BUCKET = np.dtype([*((name, "<i8") for name in COUNTS), *((name, "<f8") for name
 """`count` counts all points; `VALUES` are of the finite ones, first and last in series order, and
 NaN where there is none."""
 
-_INT64 = np.iinfo(np.int64)
+LEAST, MOST = -(1 << 63), (1 << 63) - 1
+"""The smallest and the largest step, or time in ms."""
 
 Buckets = npt.NDArray[np.void]
 Index = npt.NDArray[np.int64]
@@ -72,11 +73,9 @@ class Grid(NamedTuple):
         if x.dtype == np.int64:
             shifted = np.right_shift(x.view(np.int64), min(self.exponent, 63))
             # Clipped before the first is subtracted: the distance of two int64 may be none.
-            before, behind = (
-                max(self.first - 1, _INT64.min),
-                min(self.first + self.size, _INT64.max),
-            )
-            numbers: Index = np.clip(shifted, before, behind) - np.int64(self.first)
+            before = max(self.first - 1, LEAST)
+            behind = min(self.first + self.size, MOST)
+            numbers: Index = np.minimum(np.maximum(shifted, before), behind) - self.first
             return numbers
         floors = np.floor(np.ldexp(x, -self.exponent)) - float(self.first)
         return np.clip(floors, -1, self.size).astype(np.int64)
@@ -146,14 +145,14 @@ def fold_points(index: Index, value: npt.NDArray[np.float64]) -> tuple[Index, Bu
         order = np.argsort(index, kind="stable")
         index, value = index[order], value[order]
     starts = _starts(index)
-    lengths = np.diff(starts, append=index.size)
+    lasts = np.append(starts[1:], index.size) - 1
     finite = np.isfinite(value)
     buckets = np.zeros(starts.size, BUCKET)
-    buckets["count"] = lengths
+    buckets["count"] = lasts - starts + 1
     if not starts.size:
         return index, buckets
     if finite.all():
-        buckets["first"], buckets["last"] = value[starts], value[starts + lengths - 1]
+        buckets["first"], buckets["last"] = value[starts], value[lasts]
     else:
         for name, flags in _oddities(value):
             buckets[name] = np.add.reduceat(flags, starts, dtype=np.int64)

@@ -18,6 +18,8 @@ import numpy.typing as npt
 
 from steplog.buckets import (
     BUCKET,
+    LEAST,
+    MOST,
     Buckets,
     Grid,
     Index,
@@ -73,7 +75,6 @@ class _Plan(NamedTuple):
 
 
 _NO_PLAN = _Plan(0, np.empty(0, np.intp), np.empty(0, np.intp))
-_INT64 = np.iinfo(np.int64)
 
 
 class Line(Protocol):
@@ -351,7 +352,7 @@ def _since(origin: int, x: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return x - origin; the smallest or largest int64 where that is none."""
     if not origin:
         return x
-    low, high = max(_INT64.min + origin, _INT64.min), min(_INT64.max + origin, _INT64.max)
+    low, high = max(LEAST + origin, LEAST), min(MOST + origin, MOST)
     since: npt.NDArray[np.int64] = np.clip(x, low, high) - np.int64(origin)
     return since
 

@@ -56,13 +56,20 @@ def write(
 
 
 def read_summaries(
-    connection: Connection, series_id: int
+    connection: Connection, series_id: int, above: int = 0
 ) -> tuple[list[int], npt.NDArray[np.void]]:
-    """Return the numbers and the summaries of the chunks of a series, in order."""
+    """Return the numbers and the summaries of the chunks of a series, in order.
+
+    Args:
+        connection: in a transaction.
+        series_id: whose chunks.
+        above: only chunks with a higher number than this one.
+
+    """
     rows = connection.execute(
-        f"SELECT {', '.join(SUMMARY_COLUMNS)}, chunk_id FROM chunks WHERE series_id = ? "
-        "ORDER BY first_step, first_timestamp, chunk_id",
-        (series_id,),
+        f"SELECT {', '.join(SUMMARY_COLUMNS)}, chunk_id FROM chunks "
+        "WHERE series_id = ? AND chunk_id > ? ORDER BY first_step, first_timestamp, chunk_id",
+        (series_id, above),
     ).fetchall()
     return [row[-1] for row in rows], summaries_of(row[:-1] for row in rows)
 

@@ -17,6 +17,7 @@ from steplog.points import Columns, compare, union
 from steplog.stores import chunks, tail
 from steplog.stores.base import Need
 from steplog.stores.database import Connection
+from steplog.stores.outlines import Outlines
 from steplog.summary import mark, summarise_stretches
 
 Window = tuple[int, int]
@@ -72,9 +73,17 @@ class Pieces(NamedTuple):
         return zip(step.tolist(), timestamp.tolist(), strict=True)
 
 
-def read_pieces(connection: Connection, series_id: int) -> Pieces:
-    """Return the chunks of a series and its points in the tail, cut to the size of chunks."""
-    chunk_ids, sealed = chunks.read_summaries(connection, series_id)
+def read_pieces(connection: Connection, series_id: int, outlines: Outlines | None = None) -> Pieces:
+    """Return the chunks of a series and its points in the tail, cut to the size of chunks.
+
+    Args:
+        connection: in a transaction of reading.
+        series_id: which one.
+        outlines: what the store remembers; without it, everything is read.
+
+    """
+    read = chunks.read_summaries if outlines is None else outlines.read
+    chunk_ids, sealed = read(connection, series_id)
     waiting = tail.read_series(connection, series_id)
     if not waiting.step.size:
         return Pieces(sealed, [*chunk_ids])
@@ -126,10 +135,12 @@ def _needed(
 ) -> Iterator[npt.NDArray[np.void] | Columns]:
     """Yield summaries or points of pieces that do not reach over one another."""
     changes = np.flatnonzero(np.diff(needs)) + 1
+    wanted = needs.tolist()
     for start, stop in pairwise([0, *changes.tolist(), needs.size]):
-        if start < stop and needs[start] == Need.SUMMARY:
+        need = wanted[start] if start < stop else Need.NOTHING
+        if need == Need.SUMMARY:
             yield pieces.summaries[start:stop]
-        elif start < stop and needs[start] == Need.POINTS:
+        elif need == Need.POINTS:
             for index in range(start, stop):
                 yield read_group(connection, pieces, slice(index, index + 1))
 

@@ -7,7 +7,7 @@ in its row and is merged with what is known of each batch, so tables and search 
 Here is the store as the protocol wants it. The rest of it, each about one thing:
 `steplog.stores.database` (the file, transactions), `schema` (its tables), `rows` and `catalog`
 (what the tables say), `searching`, `tail`, `sealing`, `pieces` (one series put together),
-`checking`.
+`outlines` (what is known of long ones), `checking`.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from steplog.stores.base import (
     Series,
 )
 from steplog.stores.database import LISTED, Connection, Database
+from steplog.stores.outlines import Outlines
 from steplog.stores.pieces import (
     cut,
     read_group,
@@ -73,6 +74,7 @@ class SQLiteStore:
     def __init__(self, directory: str | os.PathLike[str], timeout: float = 30.0) -> None:
         self._database = Database(Path(directory, FILE_NAME), timeout)
         self._series_ids = tail.SeriesIds()
+        self._outlines = Outlines()
         with self._database.reading():
             pass  # to fail now rather than at the first use
 
@@ -163,7 +165,7 @@ class SQLiteStore:
     ) -> Iterator[Columns]:
         """Yield the points of one series in order, in pieces of bounded size."""
         with self._database.reading() as connection:
-            pieces = read_pieces(connection, series_id).within(steps, times)
+            pieces = read_pieces(connection, series_id, self._outlines).within(steps, times)
             for group in pieces.groups():
                 columns = read_group(connection, pieces, group)
                 yield from cut(within(columns, steps, times))
@@ -171,7 +173,7 @@ class SQLiteStore:
     def outline(self, series_id: int) -> npt.NDArray[np.void]:
         """Summaries (dtype SUMMARY) of consecutive stretches of one series, in order, all exact."""
         with self._database.reading() as connection:
-            pieces = read_pieces(connection, series_id)
+            pieces = read_pieces(connection, series_id, self._outlines)
             if pieces.follow_one_another():
                 return pieces.summaries
             groups = (summarise_group(connection, pieces, each) for each in pieces.groups())
@@ -184,7 +186,7 @@ class SQLiteStore:
     ) -> Iterator[npt.NDArray[np.void] | Columns]:
         """Yield what is needed of each stretch of one series, all of one state of the store."""
         with self._database.reading() as connection:
-            yield from survey(connection, read_pieces(connection, series_id), need)
+            yield from survey(connection, read_pieces(connection, series_id, self._outlines), need)
 
     def seal(self, run_id: str | None = None) -> int:
         """Sort waiting points into chunks: of runs that ended or grew enough, or all of one run."""
