@@ -3,7 +3,15 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
-import { getDetails, getTable, type DatasetUse, type Detail, type ModelUse, type Row } from "../data/api";
+import {
+  getDetails,
+  getTable,
+  type DatasetUse,
+  type Detail,
+  type ModelUse,
+  type Row,
+  type Summary,
+} from "../data/api";
 import { details } from "../data/details";
 import { useObservable } from "../data/store";
 import { remove, rename, restore } from "../parts/changes";
@@ -11,23 +19,26 @@ import { Button, Empty } from "../parts/controls";
 import { NoteEditor, Pairs, Tags } from "../parts/editor";
 import { formatCount, formatSpan, formatTime } from "../parts/format";
 import { duration, Status } from "../parts/status";
-import { encodeView, getView, setView } from "../view";
-import { RunCharts } from "./runcharts";
+import { encodeView, getView, setView, useView } from "../view";
+import { ChartSections } from "./chartsections";
+import { matching } from "./summary";
 import { SummaryTable } from "./summarytable";
+import { ChartsToolbar } from "./toolbar";
 
 export function RunPage({ runId, writes }: { runId: string; writes: boolean }) {
+  const { keys: expression } = useView();
   const known = useObservable(details);
   const run = known.get(runId);
   if (known.isGone(runId)) return <Unknown runId={runId} />;
   if (!run) return <p class="waiting">Loading …</p>;
+  const keys = distinct(run.series);
+  const shown = distinct(matching(run.series, expression));
   return (
     <article class="run">
       <Top run={run} writes={writes} />
+      <ChartsToolbar runs={[run]} keys={keys} shown={shown.length} />
       <div class="columns">
-        <div class="measured">
-          <SummaryTable run={run} />
-          <RunCharts run={run} />
-        </div>
+        <SummaryTable run={run} />
         <div class="facts">
           <Part title="Params" count={Object.keys(run.params).length}>
             <Pairs pairs={Object.entries(run.params).sort(([a], [b]) => (a < b ? -1 : 1))} />
@@ -38,10 +49,16 @@ export function RunPage({ runId, writes }: { runId: string; writes: boolean }) {
           </section>
         </div>
       </div>
+      <ChartSections runs={[run]} keys={shown} />
       <Datasets datasets={run.datasets} />
       <Models models={run.models} />
     </article>
   );
+}
+
+/** Return the keys of series, each once: a metric may have several. */
+function distinct(series: readonly Summary[]): readonly string[] {
+  return [...new Set(series.map(({ key }) => key))];
 }
 
 function Unknown({ runId }: { runId: string }) {

@@ -5,7 +5,6 @@ import { useMemo, useRef } from "preact/hooks";
 
 import type { Detail, Summary } from "../data/api";
 import { direction, nextOrder } from "../data/columns";
-import { Field } from "../parts/controls";
 import { formatNumber, formatValue } from "../parts/format";
 import { useSpan } from "../parts/spans";
 import { setView, useView } from "../view";
@@ -41,14 +40,6 @@ export function SummaryTable({ run }: { run: Detail }) {
           {series.length < run.series.length ? `${formatNumber(series.length)} of ` : ""}
           {formatNumber(run.series.length)}
         </span>
-        <span class="space" />
-        <Field
-          id="keys"
-          label="Filter"
-          placeholder="regular expression (m)"
-          value={keys}
-          onChange={(text) => setView({ keys: text })}
-        />
       </div>
       <div ref={box} class="summary-rows" tabIndex={0} role="region" aria-label="Metrics of the run">
         <table aria-rowcount={series.length + 1}>
