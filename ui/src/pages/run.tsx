@@ -9,12 +9,13 @@ import {
   type DatasetUse,
   type Detail,
   type ModelUse,
-  type Row,
   type Summary,
+  type TableAnswer,
 } from "../data/api";
 import { details } from "../data/details";
 import { useObservable } from "../data/store";
 import { remove, rename, restore } from "../parts/changes";
+import { copyText } from "../parts/clipboard";
 import { Button, Empty } from "../parts/controls";
 import { NoteEditor, Pairs, Tags } from "../parts/editor";
 import { formatCount, formatSpan, formatTime } from "../parts/format";
@@ -146,7 +147,7 @@ function Facts({ run }: { run: Detail }) {
         <Copy text={run.run_id} />
       </Fact>
       {run.parent && <Fact name="Parent"><RunLink runId={run.parent} /></Fact>}
-      {run.children > 0 && <Fact name="Children"><Children run={run} /></Fact>}
+      <Children run={run} />
       {run.artifact_uri && <Fact name="Artifacts"><code class="cut" title={run.artifact_uri}>{run.artifact_uri}</code></Fact>}
     </dl>
   );
@@ -164,7 +165,7 @@ function Fact({ name, children }: { name: string; children: ComponentChildren })
 function Copy({ text }: { text: string }) {
   const [isDone, setDone] = useState(false);
   const copy = async () => {
-    await copied(text);
+    await copyText(text);
     setDone(true);
   };
   return (
@@ -172,20 +173,6 @@ function Copy({ text }: { text: string }) {
       {isDone ? "copied" : "copy"}
     </Button>
   );
-}
-
-/** Copy a text; by way of a selection where the page has no right to the clipboard (plain HTTP). */
-async function copied(text: string): Promise<void> {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    const field = document.createElement("textarea");
-    field.value = text;
-    document.body.append(field);
-    field.select();
-    document.execCommand("copy");
-    field.remove();
-  }
 }
 
 function RunLink({ runId, name }: { runId: string; name?: string }) {
@@ -211,21 +198,25 @@ function RunLink({ runId, name }: { runId: string; name?: string }) {
 
 /** So many children are named. */
 const NAMED = 50;
+const NONE = { rows: [], total: 0 };
 
 function Children({ run }: { run: Detail }) {
-  const [rows, setRows] = useState<readonly Row[]>([]);
+  const { run_id: parent, stage, status } = run;
+  const [{ rows, total }, setFound] = useState<Pick<TableAnswer, "rows" | "total">>(NONE);
   useEffect(() => {
-    const { run_id: parent, stage } = run;
     const query = { filter: "", order_by: [], stage, columns: [], parent, offset: 0, limit: NAMED };
-    getTable(query).then((answer) => setRows(answer.rows), () => undefined);
-  }, [run.run_id, run.children]);
+    getTable(query).then(setFound, () => undefined);
+  }, [parent, stage, status]);
+  if (!total) return null;
   return (
-    <ul class="children">
-      {rows.map((row) => (
-        <li key={row.run_id}><RunLink runId={row.run_id} name={row.run_name} /></li>
-      ))}
-      {run.children > rows.length && <li class="soft">{formatCount(run.children, "run")} in all</li>}
-    </ul>
+    <Fact name="Children">
+      <ul class="children">
+        {rows.map((row) => (
+          <li key={row.run_id}><RunLink runId={row.run_id} name={row.run_name} /></li>
+        ))}
+        {total > rows.length && <li class="soft">{formatCount(total, "run")} in all</li>}
+      </ul>
+    </Fact>
   );
 }
 
