@@ -20,49 +20,49 @@ export function stroke(index: number): Stroke {
   return { colour, dash };
 }
 
-const numbers = new Map<string, number>();
+/** Which number each name has; it keeps it while it is shown. */
+class Numbers {
+  private readonly numbers = new Map<string, number>();
 
-/**
- * Return what the line of a run (or group) is drawn with. It keeps its colour while it is shown;
- * colours are given in the order in which names are first seen.
- */
-export function strokeOf(name: string): Stroke {
-  let number = numbers.get(name);
-  if (number === undefined) {
-    number = numbers.size;
-    numbers.set(name, number);
+  of(name: string): number {
+    const number = this.numbers.get(name) ?? this.numbers.size;
+    this.numbers.set(name, number);
+    return number;
   }
-  return stroke(number);
+
+  /** Give numbers to these names and no others: the lowest that are free, in this order. */
+  assign(names: readonly string[]): void {
+    const { numbers } = this;
+    if (names.every((name) => numbers.has(name))) return;
+    for (const name of [...numbers.keys()]) if (!names.includes(name)) numbers.delete(name);
+    const taken = new Set(numbers.values());
+    let next = 0;
+    for (const name of names) {
+      if (numbers.has(name)) continue;
+      while (taken.has(next)) next += 1;
+      numbers.set(name, next);
+      taken.add(next);
+    }
+  }
 }
 
-let fields = "";
-const groups = new Map<string, number>();
+const runs = new Numbers();
+const groups = new Numbers();
+
+/** What the runs of a group have in common, by field; null for none. */
+export type GroupValues = Readonly<Record<string, string | null>>;
 
 /**
- * Return what the line of a group of runs is drawn with, given what they have in common: the same
- * in every chart. Colours are given anew when runs are grouped by other fields.
+ * Return what the line of a run is drawn with. It keeps its colour while it is shown; colours are
+ * given in the order in which runs are first seen.
  */
-export function strokeOfGroup(group: Readonly<Record<string, string | null>>): Stroke {
-  const by = JSON.stringify(Object.keys(group));
-  if (by !== fields) groups.clear();
-  fields = by;
-  const name = JSON.stringify(Object.values(group));
-  const number = groups.get(name) ?? groups.size;
-  groups.set(name, number);
-  return stroke(number);
-}
+export const strokeOf = (runId: string): Stroke => stroke(runs.of(runId));
+
+/** Return what the line of a group of runs is drawn with: the same in every chart. */
+export const strokeOfGroup = (group: GroupValues): Stroke =>
+  stroke(groups.of(JSON.stringify(group)));
 
 /** Give colours anew, in this order: for a fresh selection, so that few lines have few dashes. */
-export function assignStrokes(names: readonly string[]): void {
-  const kept = names.filter((name) => numbers.has(name));
-  if (kept.length === names.length) return;
-  const taken = new Set(kept.map((name) => numbers.get(name)));
-  for (const name of [...numbers.keys()]) if (!names.includes(name)) numbers.delete(name);
-  let next = 0;
-  for (const name of names) {
-    if (numbers.has(name)) continue;
-    while (taken.has(next)) next += 1;
-    numbers.set(name, next);
-    taken.add(next);
-  }
-}
+export const assignStrokes = (runIds: readonly string[]): void => runs.assign(runIds);
+export const assignGroupStrokes = (all: readonly GroupValues[]): void =>
+  groups.assign(all.map((group) => JSON.stringify(group)));

@@ -4,17 +4,20 @@ import type { ComponentChildren } from "preact";
 
 import type { Detail } from "../data/api";
 import { chosenRuns, useDrawnRuns } from "../data/details";
+import { assignGroupStrokes } from "../palette";
 import { Button, Empty, Problem } from "../parts/controls";
 import { setView, useView } from "../view";
 import { ChartSections } from "./chartsections";
+import { groupRuns } from "./fields";
 import { useKeys } from "./keysof";
 import { problemOf } from "./sections";
 import { matcher } from "./summary";
 import { ChartsToolbar } from "./toolbar";
 
 export function Charts() {
-  const { keys: expression } = useView();
+  const { keys: expression, group } = useView();
   const drawn = useDrawnRuns();
+  if (group.length) assignGroupStrokes(groupRuns(drawn, group).map((each) => each.group));
   const { keys, error } = useKeys(drawn.map(({ run_id }) => run_id));
   const isWrong = problemOf(expression) !== undefined;
   const shown = isWrong || !expression ? (keys ?? []) : (keys ?? []).filter(matcher(expression));

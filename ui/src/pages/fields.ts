@@ -4,6 +4,7 @@
 import { toNumber, type Detail, type Summary, type Value } from "../data/api";
 import { columnTitle, parseColumn, type Part } from "../data/columns";
 import { lowerIsBetter } from "../data/direction";
+import type { GroupValues } from "../palette";
 import { byNature } from "./sections";
 
 /** What a run itself has, and runs can be grouped by. */
@@ -83,8 +84,7 @@ export function groupChoices(runs: readonly Detail[]): readonly Choice[] {
 }
 
 export interface Group {
-  /** What its runs have in common, by field; null for none. */
-  group: Readonly<Record<string, string | null>>;
+  group: GroupValues;
   runs: readonly Detail[];
 }
 
