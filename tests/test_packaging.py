@@ -70,8 +70,8 @@ def test_licences_of_what_is_bundled() -> None:
     """The licence of each library in the script is in the package."""
     text = bundle.read("LICENSES.txt")
     assert text is not None
-    assert {"preact", "uplot"} <= set(re.findall(r"^(\w+)$", text.body.decode(), re.MULTILINE))
-    assert text.body.count(b"MIT") >= 2
+    assert {"preact"} <= set(re.findall(r"^(\w+)$", text.body.decode(), re.MULTILINE))
+    assert b"MIT" in text.body
 
 
 @needs_sources

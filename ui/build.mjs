@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { build, context } from "esbuild";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
-const BUNDLED = ["preact", "uplot"];
+const BUNDLED = ["preact"];
 
 const watching = process.argv.includes("--watch");
 const given = process.argv.slice(2).find((argument) => !argument.startsWith("--"));

@@ -42,7 +42,7 @@ export function MetricChart({ title, keys, runs, height = HEIGHT, onEnlarge }: M
     () => data && buildModel(data, style, identifier(data, runs)),
     [data, JSON.stringify(style), runs.map((run) => run.run_id + run.run_name).join()],
   );
-  const plot = usePlot(root, model, style, width, inside);
+  const plot = usePlot(root, model, width, inside);
   const [table, setTable] = useState(false);
   const state = error ? "error" : !model ? "loading" : model.total ? "ready" : "empty";
   return (
@@ -134,19 +134,17 @@ function useWidth(root: { current: HTMLElement | null }): number {
 function usePlot(
   root: { current: HTMLElement | null },
   model: Model | null,
-  style: Style,
   width: number,
   height: number,
 ) {
   const plot = useRef<Plot | null>(null);
   const shown = useRef<Model | null>(model);
   shown.current = model;
-  const axes = `${style.x} ${style.logX} ${style.y}`;
   useEffect(() => {
     const element = root.current;
     if (!element || !width) return;
     const tooltip = new Tooltip(element);
-    const made = new Plot(element, style, {
+    const made = new Plot(element, {
       hover: (index, here, left, top) => {
         if (index === null || !here || !shown.current) {
           tooltip.hide();
@@ -154,7 +152,7 @@ function usePlot(
           return;
         }
         const place = (value: number) => made.place(value);
-        made.emphasise(tooltip.show(shown.current, index, style.x, { left, top }, place));
+        made.emphasise(tooltip.show(shown.current, index, { left, top }, place));
       },
       zoom: (xMin, xMax) => setView({ xMin, xMax }),
       zoomOut: () => setView({ xMin: NaN, xMax: NaN }),
@@ -170,7 +168,7 @@ function usePlot(
       made.destroy();
       plot.current = null;
     };
-  }, [axes, width > 0]);
+  }, [width > 0]);
   useEffect(() => {
     if (width) plot.current?.resize(width, height);
   }, [width, height]);

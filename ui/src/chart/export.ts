@@ -1,10 +1,10 @@
 // Charts as files: PNG and SVG as they are seen, and the drawn values as CSV.
 
 import { column } from "../data/wire";
-import { formatPowers, formatSpans, formatTicks } from "./axis";
-import { formatTime } from "../parts/format";
+import { formatTicksOfX, formatTicksOfY } from "./axis";
 import type { Model } from "./model";
-import { drawLines, MARKS, type Pen } from "./pen";
+import { drawLines, MARKS, type Pen, type Placing } from "./pen";
+import { scaleOfX, scaleOfY } from "./scale";
 import type { Path } from "./shapes";
 
 const [WIDTH, HEIGHT] = [960, 480];
@@ -41,14 +41,12 @@ export function toCsv(model: Model): string {
 /** Return a chart as an SVG document of its own. */
 export function toSvg(model: Model, title: string, ink: string, ground: string): string {
   const height = HEIGHT + LEGEND_ROW * Math.ceil(Math.min(model.lines.length, 30) / 3);
-  const [from, to] = model.xRange;
-  const [low, high] = model.yRange;
-  const across = scaled(from, to, model.style.logX ? "symlog" : "linear", 1);
-  const upward = scaled(low, high, model.style.y, 1e-3);
+  const { x, logX, y } = model.style;
+  const [across, upward] = [scaleOfX(x, logX, model.xRange), scaleOfY(y, model.yRange)];
   const inner = { width: WIDTH - INSIDE.left - INSIDE.right, height: HEIGHT - INSIDE.top - INSIDE.bottom };
   const placing = {
-    x: (value: number) => INSIDE.left + across(value) * inner.width,
-    y: (value: number) => INSIDE.top + (1 - upward(value)) * inner.height,
+    x: (value: number) => INSIDE.left + across.place(value) * inner.width,
+    y: (value: number) => INSIDE.top + (1 - upward.place(value)) * inner.height,
   };
   const parts: string[] = [];
   drawLines(model, placing, svgPen(parts, INSIDE.top, HEIGHT - INSIDE.bottom), "");
@@ -58,7 +56,7 @@ export function toSvg(model: Model, title: string, ink: string, ground: string):
     `<title>${escaped(title)}</title><rect width="100%" height="100%" fill="${ground}"/>`,
     `<text x="${INSIDE.left}" y="22" fill="${ink}" font-size="15" font-weight="600">${escaped(title)}</text>`,
     `<clipPath id="inside"><rect ${frame}/></clipPath><rect ${frame} fill="none" stroke="${ink}" stroke-opacity="0.2"/>`,
-    ...ticksOf(model, placing, ink),
+    ...axes(model, placing, ink),
     `<g clip-path="url(#inside)">`,
     ...parts,
     "</g>",
@@ -80,46 +78,26 @@ export async function toPng(svg: string): Promise<Blob> {
   );
 }
 
-function scaled(low: number, high: number, scale: string, small: number) {
-  const change =
-    scale === "log" ? Math.log10 : scale === "symlog" ? (v: number) => Math.asinh(v / small) : (v: number) => v;
-  const [from, to] = [change(low), change(high)];
-  return (value: number) => (change(value) / 2 - from / 2) / (to / 2 - from / 2 || 1);
-}
-
-function ticksOf(model: Model, placing: { x(v: number): number; y(v: number): number }, ink: string): string[] {
+/** Return what is written at the axes, and the lines of the grid. */
+function axes(model: Model, placing: Placing, ink: string): string[] {
   const { style, xRange, yRange } = model;
-  const xs = style.logX ? decades(xRange) : even(xRange, 8);
-  const ys = style.y === "linear" ? even(yRange, 6) : decades(yRange);
-  const timed = (values: number[]) => values.map(formatTime);
-  const writeX = style.x === "time" ? timed : style.x === "relative" ? formatSpans : style.logX ? formatPowers : formatTicks;
-  const textsX = writeX(xs);
-  const textsY = (style.y === "linear" ? formatTicks : formatPowers)(ys);
+  const xs = scaleOfX(style.x, style.logX, xRange).ticks(8);
+  const ys = scaleOfY(style.y, yRange).ticks(6);
+  const textsX = formatTicksOfX(xs, style.x, style.logX);
+  const textsY = formatTicksOfY(ys, style.y);
   const bottom = HEIGHT - INSIDE.bottom;
-  return [
-    ...xs.map((x, i) => `<text x="${round(placing.x(x))}" y="${bottom + 18}" fill="${ink}" text-anchor="middle">${escaped(textsX[i] ?? "")}</text>`),
-    ...ys.map((y, i) => `<text x="${INSIDE.left - 8}" y="${round(placing.y(y)) + 4}" fill="${ink}" text-anchor="end">${escaped(textsY[i] ?? "")}</text><path d="M${INSIDE.left} ${round(placing.y(y))}H${WIDTH - INSIDE.right}" stroke="${ink}" stroke-opacity="0.12"/>`),
-  ];
-}
-
-function even([low, high]: readonly [number, number], count: number): number[] {
-  const raw = (high - low) / count;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  const distance = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= raw * 0.99) ?? raw;
-  const first = Math.ceil(low / distance);
-  return Array.from({ length: Math.floor(high / distance) - first + 1 }, (_, i) => (first + i) * distance);
-}
-
-function decades([low, high]: readonly [number, number]): number[] {
-  const found: number[] = low <= 0 && high >= 0 ? [0] : [];
-  for (let power = -300; power <= 300; power += 1)
-    for (const sign of [-1, 1]) {
-      const value = sign * 10 ** power;
-      if (value >= low && value <= high) found.push(value);
-    }
-  found.sort((a, b) => a - b);
-  const each = Math.ceil(found.length / 10);
-  return found.filter((_, index) => index % each === 0);
+  const across = xs.map((value, index) => {
+    const text = escaped(textsX[index] ?? "");
+    return `<text x="${round(placing.x(value))}" y="${bottom + 18}" fill="${ink}" text-anchor="middle">${text}</text>`;
+  });
+  const upward = ys.map((value, index) => {
+    const [y, text] = [round(placing.y(value)), escaped(textsY[index] ?? "")];
+    return (
+      `<text x="${INSIDE.left - 8}" y="${y + 4}" fill="${ink}" text-anchor="end">${text}</text>` +
+      `<path d="M${INSIDE.left} ${y}H${WIDTH - INSIDE.right}" stroke="${ink}" stroke-opacity="0.12"/>`
+    );
+  });
+  return [...across, ...upward];
 }
 
 function legend(model: Model, ink: string): string[] {

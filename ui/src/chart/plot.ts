@@ -1,21 +1,13 @@
-// The plot: axes, zoom and crosshair by uPlot, lines by our pen. All of uPlot is in this file, so
-// that another library could take its place.
+// The plot: a canvas with axes and lines, and over it a crosshair and what is being zoomed to. The
+// crosshairs of all plots that have the same x axis follow one another.
+//
+// Not here: what lines look like (`pen.ts`), the values of axes (`scale.ts`, `axis.ts`).
 
-import UPlot from "uplot";
-
-import type { X } from "../data/wire";
-import type { YScale } from "../view";
-import { formatPowers, formatSpans, formatTicks } from "./axis";
+import { formatTicksOfX, formatTicksOfY } from "./axis";
 import type { Model } from "./model";
 import { drawLines, MARKS, type Pen } from "./pen";
+import { scaleOfX, scaleOfY, type Scale } from "./scale";
 import type { Path } from "./shapes";
-
-/** What decides how axes are made; another of these needs another plot. */
-export interface Axes {
-  x: X;
-  logX: boolean;
-  y: YScale;
-}
 
 export interface Listener {
   /** The pointer is at an element of the grid (here or in a chart beside), or nowhere. */
@@ -25,164 +17,254 @@ export interface Listener {
   zoomOut(): void;
 }
 
-const DISTRIBUTIONS = { linear: 1, log: 3, symlog: 4 } as const;
+/** The inside of a plot, in px of the page. */
+interface Box {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+}
+
+const FONT = "11px system-ui, sans-serif";
+const [TOP, RIGHT, BOTTOM, TICK_GAP] = [8, 12, 22, 7];
+const [PX_PER_TICK_X, PX_PER_TICK_Y] = [80, 34];
+/** A shorter drag is a click. */
+const DRAG_PX = 4;
+
+const plots = new Set<Plot>();
 
 export class Plot {
-  private readonly plot: UPlot;
+  private readonly canvas = document.createElement("canvas");
+  private readonly over = document.createElement("div");
+  private readonly crosshair = document.createElement("i");
+  private readonly selection = document.createElement("b");
   private model: Model | null = null;
+  private scales: readonly [Scale, Scale] | null = null;
+  private box: Box = { left: 0, top: 0, width: 1, height: 1 };
   private highlight = "";
+  private frame = 0;
+  private dragged: number | null = null;
 
   constructor(
     private readonly root: HTMLElement,
-    axes: Axes,
     private readonly listener: Listener,
-    size: { width: number; height: number },
+    private size: { width: number; height: number },
   ) {
-    this.plot = new UPlot(this.options(axes, size), [[], []], root);
+    this.over.className = "inside";
+    this.crosshair.hidden = this.selection.hidden = true;
+    this.over.append(this.crosshair, this.selection);
+    root.prepend(this.canvas, this.over);
+    this.over.addEventListener("pointermove", (event) => this.onMove(event));
+    this.over.addEventListener("pointerdown", (event) => this.onDown(event));
+    this.over.addEventListener("pointerup", (event) => this.onUp(event));
+    this.over.addEventListener("pointerleave", () => this.onLeave());
+    this.over.addEventListener("dblclick", () => this.listener.zoomOut());
+    plots.add(this);
   }
 
-  /** Draw a model; its axes must be those that the plot was made for. */
   draw(model: Model): void {
     this.model = model;
-    const { plot } = this;
-    plot.batch(() => {
-      const nothing = new Array<null>(model.at.length).fill(null);
-      plot.setData([Array.from(model.at), nothing], false);
-      plot.setScale("x", { min: model.xRange[0], max: model.xRange[1] });
-      plot.setScale("y", { min: model.yRange[0], max: model.yRange[1] });
-    });
-    plot.redraw(false, true);
+    const { x, logX, y } = model.style;
+    this.scales = [scaleOfX(x, logX, model.xRange), scaleOfY(y, model.yRange)];
+    this.repaint();
   }
 
   /** Draw one line above the others, by its id; the empty text for none. */
   emphasise(id: string): void {
     if (id === this.highlight) return;
     this.highlight = id;
-    this.plot.redraw(false, false);
+    this.repaint();
   }
 
   resize(width: number, height: number): void {
-    this.plot.setSize({ width, height });
+    this.size = { width, height };
+    this.repaint();
   }
 
-  /** Draw again: colours have changed. */
+  /** Draw again at the next frame. */
   repaint(): void {
-    this.plot.redraw(false, true);
+    cancelAnimationFrame(this.frame);
+    this.frame = requestAnimationFrame(() => this.paint());
   }
 
-  /** Move the crosshair to an element of the grid. */
+  /** Move the crosshair to an element of the grid, as the pointer would. */
   point(index: number): void {
     const at = this.model?.at[index];
-    if (at === undefined) return;
-    const left = this.plot.valToPos(at, "x");
-    this.plot.setCursor({ left, top: this.plot.over.clientHeight / 2 });
+    if (at === undefined || !this.scales) return;
+    this.pointAt(this.scales[0].place(at) * this.box.width, this.box.height / 2);
   }
 
   /** Return where a value is, in px from the top of the plot's inside. */
   place(value: number): number {
-    return this.plot.valToPos(value, "y");
-  }
-
-  /** The picture as it is now. */
-  get canvas(): HTMLCanvasElement {
-    return this.plot.ctx.canvas;
+    return this.scales ? (1 - this.scales[1].place(value)) * this.box.height : 0;
   }
 
   destroy(): void {
-    this.plot.destroy();
+    plots.delete(this);
+    cancelAnimationFrame(this.frame);
+    this.canvas.remove();
+    this.over.remove();
   }
 
-  private options(axes: Axes, size: { width: number; height: number }): UPlot.Options {
-    const format =
-      axes.x === "relative" ? formatSpans : axes.logX ? formatPowers : formatTicks;
-    const time = axes.x === "time" && !axes.logX;
-    return {
-      ...size,
-      ms: 1,
-      legend: { show: false },
-      padding: [8, 10, 0, 0],
-      scales: {
-        x: { time, ...(axes.logX && { distr: 4, asinh: 1 }), range: () => this.range("x") },
-        y: {
-          distr: DISTRIBUTIONS[axes.y],
-          asinh: 1,
-          range: () => this.range("y"),
-          ...(axes.y === "symlog" && { asinh: 1e-3 }),
-        },
-      },
-      axes: [
-        {
-          ...axisLook(this.root),
-          space: axes.x === "time" ? 70 : 60,
-          size: 30,
-          ...(!time && { values: (_, values) => format(values) }),
-        },
-        {
-          ...axisLook(this.root),
-          size: (_, values) => 14 + 6.4 * Math.max(...(values ?? [""]).map((text) => text.length), 2),
-          values: (_, values) => (axes.y === "linear" ? formatTicks : formatPowers)(values),
-        },
-      ],
-      series: [{}, { paths: () => null, points: { show: false } }],
-      cursor: {
-        sync: { key: `x ${axes.x} ${axes.logX}`, setSeries: false, scales: ["x", null] },
-        drag: { x: true, y: false, setScale: false },
-        points: { show: false },
-        y: false,
-        bind: { dblclick: () => () => (this.listener.zoomOut(), null) },
-      },
-      hooks: {
-        draw: [(plot) => this.paint(plot)],
-        setCursor: [(plot) => this.hover(plot)],
-        setSelect: [(plot) => this.select(plot)],
-      },
-    };
+  // The pointer --------------------------------------------------------------------------------
+
+  private onMove(event: PointerEvent): void {
+    const { left, top } = this.inside(event);
+    if (this.dragged !== null) {
+      this.selection.hidden = Math.abs(left - this.dragged) < DRAG_PX;
+      this.selection.style.left = `${Math.min(left, this.dragged)}px`;
+      this.selection.style.width = `${Math.abs(left - this.dragged)}px`;
+    }
+    this.pointAt(left, top);
   }
 
-  private range(scale: "x" | "y"): [number, number] {
-    const range = scale === "x" ? this.model?.xRange : this.model?.yRange;
-    return range ? [range[0], range[1]] : [0, 1];
+  private onDown(event: PointerEvent): void {
+    if (event.button !== 0) return;
+    this.dragged = this.inside(event).left;
+    this.over.setPointerCapture(event.pointerId);
   }
 
-  private hover(plot: UPlot): void {
-    const { left = -1, top = -1, idx } = plot.cursor;
-    const here = plot.cursor.event != null && plot.over.matches(":hover");
-    this.listener.hover(left < 0 ? null : (idx ?? null), here, left, top);
+  private onUp(event: PointerEvent): void {
+    const from = this.dragged;
+    this.dragged = null;
+    this.selection.hidden = true;
+    const to = this.inside(event).left;
+    if (from === null || Math.abs(to - from) < DRAG_PX || !this.scales) return;
+    const [x] = this.scales;
+    const value = (left: number) => x.value(Math.min(Math.max(left / this.box.width, 0), 1));
+    this.listener.zoom(value(Math.min(from, to)), value(Math.max(from, to)));
   }
 
-  private select(plot: UPlot): void {
-    const { left, width } = plot.select;
-    if (width < 3) return;
-    const [low, high] = [plot.posToVal(left, "x"), plot.posToVal(left + width, "x")];
-    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-    // A chart that only follows another one is told by the view.
-    if (plot.cursor.event != null) this.listener.zoom(low, high);
+  private onLeave(): void {
+    if (this.dragged !== null) return;
+    for (const plot of plots) plot.follow(null);
   }
 
-  private paint(plot: UPlot): void {
-    const { model } = this;
-    if (!model) return;
-    const { ctx, bbox } = plot;
-    ctx.save();
+  private inside(event: PointerEvent): { left: number; top: number } {
+    const { left, top } = this.over.getBoundingClientRect();
+    return { left: event.clientX - left, top: event.clientY - top };
+  }
+
+  private pointAt(left: number, top: number): void {
+    if (!this.scales || !this.model) return;
+    const value = this.scales[0].value(left / this.box.width);
+    const { x, logX } = this.model.style;
+    for (const plot of plots) {
+      const style = plot.model?.style;
+      if (plot !== this && style?.x === x && style.logX === logX) plot.follow(value);
+    }
+    const index = this.cross(value);
+    this.listener.hover(index, true, left, top);
+  }
+
+  /** Show the crosshair where another plot has it; nowhere for null. */
+  private follow(value: number | null): void {
+    const index = value === null ? null : this.cross(value);
+    if (value === null) this.crosshair.hidden = true;
+    this.listener.hover(index, false, 0, 0);
+  }
+
+  /** Move the crosshair to the element of the grid that is nearest to a value; return which. */
+  private cross(value: number): number | null {
+    const { model, scales } = this;
+    if (!model?.at.length || !scales) return null;
+    const index = nearest(model.at, value, scales[0]);
+    const place = scales[0].place(model.at[index] as number);
+    this.crosshair.hidden = place < 0 || place > 1;
+    this.crosshair.style.transform = `translateX(${place * this.box.width}px)`;
+    return index;
+  }
+
+  // The picture --------------------------------------------------------------------------------
+
+  private paint(): void {
+    const { model, scales, canvas } = this;
+    const ctx = canvas.getContext("2d");
+    if (!model || !scales || !ctx) return;
+    const ratio = devicePixelRatio || 1;
+    const { width, height } = this.size;
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+    canvas.style.width = `${width}px`;
+    canvas.style.height = `${height}px`;
+    ctx.scale(ratio, ratio);
+    ctx.font = FONT;
+    this.paintAxes(ctx, model, scales);
+    const { left, top, width: across, height: upward } = this.box;
     ctx.beginPath();
-    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.rect(left, top, across, upward);
     ctx.clip();
     const placing = {
-      x: (value: number) => plot.valToPos(value, "x", true),
-      y: (value: number) => plot.valToPos(value, "y", true),
+      x: (value: number) => left + scales[0].place(value) * across,
+      y: (value: number) => top + (1 - scales[1].place(value)) * upward,
     };
-    drawLines(model, placing, canvasPen(ctx, bbox), this.highlight);
-    ctx.restore();
+    drawLines(model, placing, canvasPen(ctx, top, top + upward), this.highlight);
+  }
+
+  private paintAxes(
+    ctx: CanvasRenderingContext2D,
+    model: Model,
+    [across, upward]: readonly [Scale, Scale],
+  ): void {
+    const { color, outlineColor } = getComputedStyle(this.root);
+    const { width, height } = this.size;
+    const inner = Math.max(height - TOP - BOTTOM, 1);
+    const ys = upward.ticks(Math.max(inner / PX_PER_TICK_Y, 2));
+    const textsY = formatTicksOfY(ys, model.style.y);
+    const widest = Math.max(...textsY.map((text) => ctx.measureText(text).width), 14);
+    const left = Math.ceil(widest) + TICK_GAP + 4;
+    this.box = { left, top: TOP, width: Math.max(width - left - RIGHT, 1), height: inner };
+    const { box, over } = this;
+    Object.assign(over.style, { left: `${left}px`, top: `${TOP}px`, width: `${box.width}px`, height: `${inner}px` });
+    const xs = across.ticks(Math.max(box.width / PX_PER_TICK_X, 2));
+    const textsX = formatTicksOfX(xs, model.style.x, model.style.logX);
+    ctx.strokeStyle = outlineColor;
+    ctx.fillStyle = color;
+    ctx.lineWidth = 1;
+    ctx.beginPath();
+    ctx.textAlign = "right";
+    ctx.textBaseline = "middle";
+    ys.forEach((value, index) => {
+      const y = Math.round(TOP + (1 - upward.place(value)) * inner) + 0.5;
+      ctx.moveTo(left, y);
+      ctx.lineTo(left + box.width, y);
+      ctx.fillText(textsY[index] ?? "", left - TICK_GAP, y);
+    });
+    ctx.textAlign = "center";
+    ctx.textBaseline = "top";
+    let free = 0;
+    xs.forEach((value, index) => {
+      const x = Math.round(left + across.place(value) * box.width) + 0.5;
+      ctx.moveTo(x, TOP);
+      ctx.lineTo(x, TOP + inner + 4);
+      const half = ctx.measureText(textsX[index] ?? "").width / 2;
+      const at = Math.min(x, width - half - 1);
+      if (at - half < free) return;
+      free = at + half + 8;
+      ctx.fillText(textsX[index] ?? "", at, TOP + inner + TICK_GAP);
+    });
+    ctx.stroke();
   }
 }
 
-/** Return a pen that draws on a canvas, whose px are those of the screen. */
-function canvasPen(ctx: CanvasRenderingContext2D, bbox: UPlot.BBox): Pen {
-  const ratio = devicePixelRatio || 1;
+/** Return the element of an ascending grid that is drawn nearest to a value. */
+function nearest(at: Float64Array, value: number, scale: Scale): number {
+  let [low, high] = [0, at.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((at[middle] as number) < value) low = middle + 1;
+    else high = middle;
+  }
+  const place = scale.place(value);
+  const distance = (index: number) => Math.abs(scale.place(at[index] as number) - place);
+  return low > 0 && distance(low - 1) <= distance(low) ? low - 1 : low;
+}
+
+/** Return a pen that draws on a canvas between two heights. */
+function canvasPen(ctx: CanvasRenderingContext2D, top: number, bottom: number): Pen {
   const trace = (path: Path) => {
     ctx.beginPath();
-    for (let i = 0; i < path.length; i += 2)
-      ctx.lineTo(path[i] as number, path[i + 1] as number);
+    for (let i = 0; i < path.length; i += 2) ctx.lineTo(path[i] as number, path[i + 1] as number);
   };
   return {
     area(path, colour, opacity) {
@@ -195,40 +277,28 @@ function canvasPen(ctx: CanvasRenderingContext2D, bbox: UPlot.BBox): Pen {
       trace(path);
       ctx.globalAlpha = Math.min(opacity, 1);
       ctx.strokeStyle = colour;
-      ctx.lineWidth = width * ratio;
+      ctx.lineWidth = width;
       ctx.lineJoin = "round";
-      ctx.setLineDash(dash.map((length) => length * ratio));
+      ctx.setLineDash([...dash]);
       ctx.stroke();
     },
     dot(x, y, radius, colour) {
       ctx.globalAlpha = 1;
       ctx.fillStyle = colour;
       ctx.beginPath();
-      ctx.arc(x, y, radius * ratio, 0, 2 * Math.PI);
+      ctx.arc(x, y, radius, 0, 2 * Math.PI);
       ctx.fill();
     },
     mark(kind, x, colour) {
-      const { top, path, closed } = MARKS[kind];
-      const y = top ? bbox.top + 1 : bbox.top + bbox.height - 1;
-      trace(path.map((each, index) => each * ratio + (index % 2 ? y : x)));
+      const mark = MARKS[kind];
+      const y = mark.top ? top + 1 : bottom - 1;
+      trace(mark.path.map((each, index) => each + (index % 2 ? y : x)));
       ctx.globalAlpha = 1;
       ctx.setLineDash([]);
-      ctx.lineWidth = 1.5 * ratio;
+      ctx.lineWidth = 1.5;
       ctx.strokeStyle = ctx.fillStyle = colour;
-      if (closed) ctx.fill();
+      if (mark.closed) ctx.fill();
       ctx.stroke();
     },
-  };
-}
-
-/** Colours are looked up when they are used, as the page resolves them: they change with it. */
-function axisLook(root: HTMLElement): UPlot.Axis {
-  const grid = () => getComputedStyle(root).outlineColor;
-  return {
-    stroke: () => getComputedStyle(root).color,
-    font: "11px system-ui, sans-serif",
-    grid: { stroke: grid, width: 1 },
-    ticks: { stroke: grid, width: 1, size: 4 },
-    gap: 4,
   };
 }

@@ -1,7 +1,6 @@
 // The tooltip of a chart: what each line is where the pointer is. Its nodes are made once and
 // written again, so that it follows the pointer at every frame.
 
-import type { X } from "../data/wire";
 import { formatNumber } from "../parts/format";
 import { formatX } from "./axis";
 import type { Drawn, Model } from "./model";
@@ -49,7 +48,6 @@ export class Tooltip {
   show(
     model: Model,
     index: number,
-    x: X,
     pointer: { left: number; top: number },
     place: (value: number) => number,
   ): string {
@@ -59,7 +57,7 @@ export class Tooltip {
     entries.sort((a, b) => distance(a) - distance(b));
     const [nearest] = entries;
     const near = nearest && distance(nearest) < NEAR_PX ? nearest : undefined;
-    this.write(model, index, x, entries, near);
+    this.write(model, index, entries, near);
     this.move(pointer);
     return near?.drawn.line.id ?? "";
   }
@@ -71,10 +69,10 @@ export class Tooltip {
   private write(
     model: Model,
     index: number,
-    x: X,
     entries: readonly Entry[],
     near: Entry | undefined,
   ): void {
+    const { x } = model.style;
     const shown = entries.slice(0, MOST).sort((a, b) => b.value - a.value);
     const [from, to] = [model.left[index] as number, model.right[index] as number];
     const last = x === "step" ? to - 1 : to;
