@@ -14,6 +14,7 @@ Pure: where points and summaries come from is the business of `steplog.charts`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -214,6 +215,14 @@ def gather(index: Index, buckets: Buckets, size: int) -> Buckets:
     merged["mean"] = _means(buckets["mean"], weights, starts, merged)
     gathered[index[starts]] = merged
     return gathered
+
+
+def together(lines: Sequence[Buckets]) -> Buckets:
+    """Return the buckets of all points of some lines over one grid, at least one line."""
+    if len(lines) == 1:
+        return lines[0]
+    size = lines[0].size
+    return gather(np.tile(np.arange(size), len(lines)), np.concatenate(lines, dtype=BUCKET), size)
 
 
 def _oddities(value: npt.NDArray[np.float64]) -> list[tuple[str, npt.NDArray[np.bool_]]]:

@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from steplog.buckets import Buckets, Grid, empty_buckets, float_grid, whole_grid
+from steplog.buckets import Buckets, Grid, empty_buckets, float_grid, together, whole_grid
 from steplog.exceptions import invalid
 from steplog.grouping import Aggregate, Band, group_columns
 from steplog.lines import Extent, Folded, JoinedLine, Line, Points, WholeLine, fold_few
@@ -39,7 +39,9 @@ MOST_BUCKETS = 10_000
 FEW_POINTS = 1 << 15
 """A line with more points than this in its stretches is not looked at point by point."""
 REMEMBERED_BYTES = 64 << 20
-"""What `Charts` keeps of lines, and as much again of charts."""
+"""What `Charts` keeps of points, and as much again each of lines and of charts."""
+OVERHEAD_BYTES = 2_000
+"""About what it takes to keep anything, beside its arrays."""
 _INT64 = np.iinfo(np.int64)
 
 
@@ -57,7 +59,8 @@ class ChartQuery(NamedTuple):
         x_max: … and the largest.
         buckets: how many there may be.
         group_by: ``params.NAME``, ``tags.NAME``, ``attributes.NAME``: a line for each key and
-            group of runs that agree in all of these; None for a line for each series.
+            group of runs that agree in all of these; None for a line for each series. ``key`` may
+            be among them, and changes nothing.
         aggregate: the line of a group: the mean or the median of its runs.
         band: what is around it; see `steplog.grouping.group_columns`.
 
@@ -105,7 +108,7 @@ class Chart(NamedTuple):
 
     Attributes:
         exact: each x is the x of points; else it begins a bucket.
-        width: of each bucket, in units of x; 0 where exact.
+        width: of each bucket, in units of x; 0 where x are only those that occur.
         x: ascending, shape (size,).
         lines: series in the order of ``run_ids``, key, model and dataset; groups in the order of
             ``keys`` and of their values.
@@ -152,6 +155,7 @@ class Charts:
     """Makes charts of one store, and remembers them. Its methods may be called from any thread."""
 
     def __init__(self) -> None:
+        self._read: Recent[_Read] = Recent(REMEMBERED_BYTES)
         self._folded: Recent[Folded] = Recent(REMEMBERED_BYTES)
         self._followed: Recent[_Followed] = Recent(REMEMBERED_BYTES)
 
@@ -192,7 +196,7 @@ class Charts:
         if extent is None:
             nothing = [empty_buckets(0)] * len(found.lines)
             return Chart(True, 0.0, np.empty(0), _lines(query, found, np.empty(0), nothing))
-        few = _few(store, found.lines, window, 2 * query.buckets)
+        few = self._few(store, found.lines, window, 2 * query.buckets)
         if few is not None:
             return Chart(True, 0.0, few[0], _lines(query, found, *few))
         low, high = extent
@@ -204,15 +208,52 @@ class Charts:
         members = [self._fold(store, line, grid, window).buckets for line in found.lines]
         x = grid.edges()
         lines = _lines(query, found, x, members)
-        return Chart(single, 0.0 if single else grid.width, x, lines)
+        return Chart(single, grid.width, x, lines)
+
+    def _few(
+        self, store: Store, lines: Sequence[Line], window: Extent, most: int
+    ) -> tuple[Floats, list[Buckets]] | None:
+        """Return every x that occurs, and the buckets of each line; None where x are many."""
+        points: list[Points] = []
+        x: npt.NDArray[Any] | None = None
+        for line in lines:
+            found = self._points(store, line, window)
+            if found is None:
+                return None
+            x = np.unique(found.x) if x is None else np.union1d(x, found.x)
+            if x.size > most:
+                return None
+            points.append(found)
+        if x is None:
+            return None
+        return x.astype(np.float64), [fold_few(each, x) for each in points]
+
+    def _points(self, store: Store, line: Line, window: Extent) -> Points | None:
+        name = (line.identity, window)
+        known = self._read.get(name)
+        if known is None or known.fingerprint != line.fingerprint:
+            points = line.points(store, window, FEW_POINTS)
+            known = _Read(line.fingerprint, points)
+            size = 0 if points is None else points.x.nbytes + points.value.nbytes
+            self._read.put(name, known, size + OVERHEAD_BYTES)
+        return known.points
 
     def _fold(self, store: Store, line: Line, grid: Grid, window: Extent) -> Folded:
-        if line.identity is None:
-            return line.fold(store, grid, window, None)
         name = (line.identity, window, grid.first, grid.exponent)
-        folded = line.fold(store, grid, window, self._folded.get(name))
-        self._folded.put(name, folded, folded.outline.nbytes + folded.buckets.nbytes)
+        known = self._folded.get(name)
+        if known is not None and (known.fingerprint, known.grid) == (line.fingerprint, grid):
+            return known
+        folded = line.fold(store, grid, window, known)
+        size = folded.outline.nbytes + folded.buckets.nbytes
+        self._folded.put(name, folded, size + OVERHEAD_BYTES)
         return folded
+
+
+class _Read(NamedTuple):
+    """Points that were read of a line, or that they are many, and of which state of it."""
+
+    fingerprint: Hashable
+    points: Points | None
 
 
 class _Found(NamedTuple):
@@ -263,9 +304,11 @@ def check(query: ChartQuery) -> None:
         raise invalid(f"x_min must not be above x_max, got {query.x_min} and {query.x_max}.")
     for field in query.group_by or ():
         kind, _, name = field.partition(".")
+        if field == "key":
+            continue
         if kind not in _FIELDS or not name or (kind == "attributes" and name not in _ATTRIBUTES):
             raise invalid(
-                f"Cannot group by {field!r}: give params.NAME, tags.NAME, or one of "
+                f"Cannot group by {field!r}: give params.NAME, tags.NAME, key, or one of "
                 f"{', '.join(f'attributes.{each}' for each in sorted(_ATTRIBUTES))}."
             )
 
@@ -301,7 +344,7 @@ def _found(store: Store, query: ChartQuery) -> _Found:
         else:
             origin = records[run_id].row.start_time if query.x == "relative" else 0
             lines.append(WholeLine(each, query.x != "step", origin))
-    groups = [_group(query, records, each.series.key.run_id) for each in lines]
+    groups = [_group(query, records, each.series.key) for each in lines]
     return _Found(lines, records, (*(line.fingerprint for line in lines), str(groups)))
 
 
@@ -335,53 +378,39 @@ def _extent(store: Store, lines: Sequence[Line], window: Extent) -> Extent | Non
     return (low, high) if low <= high else None
 
 
-def _few(
-    store: Store, lines: Sequence[Line], window: Extent, most: int
-) -> tuple[Floats, list[Buckets]] | None:
-    """Return every x that occurs, and the buckets of each line there; None where they are many."""
-    points: list[Points] = []
-    x: npt.NDArray[Any] | None = None
-    for line in lines:
-        found = line.points(store, window, FEW_POINTS)
-        if found is None:
-            return None
-        x = np.unique(found.x) if x is None else np.union1d(x, found.x)
-        if x.size > most:
-            return None
-        points.append(found)
-    if x is None:
-        return None
-    return x.astype(np.float64), [fold_few(each, x) for each in points]
-
-
 def _lines(
     query: ChartQuery, found: _Found, x: Floats, members: Sequence[Buckets]
 ) -> tuple[SeriesLine | GroupLine, ...]:
     pairs = zip(found.lines, members, strict=True)
     if query.group_by is None:
         return tuple(SeriesLine(line.series.key, _columns(buckets)) for line, buckets in pairs)
-    groups: dict[tuple[str, _Values], list[tuple[str, Buckets]]] = {}
+    groups: dict[tuple[str, _Values], dict[str, list[Buckets]]] = {}
     for line, buckets in pairs:
         key = line.series.key
-        group = _group(query, found.records, key.run_id)
-        groups.setdefault((key.key, group), []).append((key.run_id, buckets))
+        runs = groups.setdefault((key.key, _group(query, found.records, key)), {})
+        runs.setdefault(key.run_id, []).append(buckets)
     ordered = sorted(groups, key=lambda name: (query.keys.index(name[0]), _sort_key(name[1])))
-    return tuple(
-        GroupLine(
-            key,
-            dict(zip(query.group_by, values, strict=True)),
-            tuple(dict.fromkeys(run_id for run_id, _ in groups[key, values])),
-            group_columns(
-                [each for _, each in groups[key, values]], x, query.aggregate, query.band
-            ),
-        )
-        for key, values in ordered
+    return tuple(_group_line(query, key, values, groups[key, values], x) for key, values in ordered)
+
+
+def _group_line(
+    query: ChartQuery, key: str, values: _Values, runs: Mapping[str, list[Buckets]], x: Floats
+) -> GroupLine:
+    # A run counts once, however many models or datasets it was measured on.
+    members = [together(lines) for lines in runs.values()]
+    group = dict(zip(query.group_by or (), values, strict=True))
+    return GroupLine(
+        key, group, tuple(runs), group_columns(members, x, query.aggregate, query.band)
     )
 
 
-def _group(query: ChartQuery, records: Mapping[str, RunRecord], run_id: str) -> _Values:
-    fields = (field.partition(".") for field in query.group_by or ())
-    return tuple(_FIELDS[kind](records[run_id], name) for kind, _, name in fields)
+def _group(query: ChartQuery, records: Mapping[str, RunRecord], key: SeriesKey) -> _Values:
+    """Return what each field of ``group_by`` is in the run of a series."""
+    return tuple(
+        key.key if field == "key" else _FIELDS[kind](records[key.run_id], name)
+        for field in query.group_by or ()
+        for kind, _, name in [field.partition(".")]
+    )
 
 
 def _sort_key(values: _Values) -> list[tuple[int, float, str]]:
@@ -436,4 +465,4 @@ def _common(old: Floats, new: Floats) -> int:
 
 def _bytes_of(made: Chart) -> int:
     columns = sum(column.nbytes for line in made.lines for column in line.columns.values())
-    return made.x.nbytes + columns
+    return made.x.nbytes + columns + OVERHEAD_BYTES * (1 + len(made.lines))

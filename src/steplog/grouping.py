@@ -31,13 +31,13 @@ Floats = npt.NDArray[np.float64]
 def group_columns(
     members: Sequence[Buckets], x: Floats, aggregate: Aggregate, band: Band
 ) -> dict[str, Floats]:
-    """Return the columns of a group of lines.
+    """Return the columns of a group of runs.
 
     Args:
-        members: the buckets of each line over one grid; at least one.
+        members: the buckets of each run over one grid; at least one.
         x: where the buckets are, shape (size,), ascending.
-        aggregate: what the lines have in common, ``center``.
-        band: from ``low`` to ``high``: the smallest and largest value of any line; or ``center``
+        aggregate: what the runs have in common, ``center``.
+        band: from ``low`` to ``high``: the smallest and largest value of any run; or ``center``
             and as much to either side as the standard deviation (of n - 1), the standard error,
             or the half width of the 95 % confidence interval of the mean.
 
@@ -46,12 +46,12 @@ def group_columns(
         neg_inf, min, max.
 
     """
-    stacked = np.stack(members)
     means = np.stack([bridged(each["mean"], each["count"], x) for each in members])
     n = (~np.isnan(means)).sum(axis=0)
     average = np.where(n > 0, np.where(np.isnan(means), 0.0, means / n).sum(axis=0), np.nan)
     center = average if aggregate == "mean" else _median(means, n)
-    smallest, largest = np.fmin.reduce(stacked["min"]), np.fmax.reduce(stacked["max"])
+    smallest = np.fmin.reduce([each["min"] for each in members])
+    largest = np.fmax.reduce([each["max"] for each in members])
     if band == "minmax":
         low = np.fmin(np.fmin.reduce(means), smallest)
         high = np.fmax(np.fmax.reduce(means), largest)
@@ -65,7 +65,7 @@ def group_columns(
         "high": high,
         "min": smallest,
         "max": largest,
-        **{name: stacked[name].sum(axis=0).astype(np.float64) for name in COUNTS},
+        **{name: np.sum([each[name] for each in members], axis=0, dtype=float) for name in COUNTS},
     }
 
 

@@ -48,12 +48,14 @@ class Folded(NamedTuple):
     """The buckets of a line, and what they were made from.
 
     Attributes:
+        fingerprint: of the line at that time.
         outline: of the series at that time; empty where it is of no use.
         grid: what the buckets lie on.
         buckets: shape (grid.size,).
 
     """
 
+    fingerprint: Hashable
     outline: npt.NDArray[np.void]
     grid: Grid
     buckets: Buckets
@@ -86,8 +88,8 @@ class Line(Protocol):
         ...
 
     @property
-    def identity(self) -> Hashable | None:
-        """What its folded buckets are known by; None where they should not be remembered."""
+    def identity(self) -> Hashable:
+        """What is remembered of it is known by this."""
         ...
 
     @property
@@ -131,8 +133,8 @@ class WholeLine(NamedTuple):
     origin: int = 0
 
     @property
-    def identity(self) -> Hashable | None:
-        """What its folded buckets are known by."""
+    def identity(self) -> Hashable:
+        """What is remembered of it is known by this."""
         return self.series.series_id, self.times, self.origin
 
     @property
@@ -187,7 +189,7 @@ class WholeLine(NamedTuple):
         buckets = gather(*self._parts(outline, plan, parts, grid), grid.size)
         if known is not None:
             buckets[: plan.start] = known.buckets[: plan.start]
-        return Folded(outline, grid, buckets)
+        return Folded(self.fingerprint, outline, grid, buckets)
 
     def _plan(
         self, outline: npt.NDArray[np.void], grid: Grid, window: Extent, known: Folded | None
@@ -262,9 +264,9 @@ class JoinedLine(NamedTuple):
     over: Series
 
     @property
-    def identity(self) -> Hashable | None:
-        """None: all points are read each time."""
-        return None
+    def identity(self) -> Hashable:
+        """What is remembered of it is known by this."""
+        return self.series.series_id, "over", self.over.series_id
 
     @property
     def fingerprint(self) -> Hashable:
@@ -299,7 +301,8 @@ class JoinedLine(NamedTuple):
             buckets = gather(index, np.concatenate([buckets, more[1]], dtype=BUCKET), grid.size)
             index = np.flatnonzero(buckets["count"])
             buckets = buckets[index]
-        return Folded(np.zeros(0, SUMMARY), grid, gather(index, buckets, grid.size))
+        buckets = gather(index, buckets, grid.size)
+        return Folded(self.fingerprint, np.zeros(0, SUMMARY), grid, buckets)
 
     def _pieces(self, store: Store, window: Extent) -> Iterator[Points]:
         """Yield its points in a window, some thousands at a time."""
