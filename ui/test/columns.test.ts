@@ -9,6 +9,7 @@ import {
   columnName,
   columnTitle,
   defaultColumns,
+  differingParams,
   direction,
   moved,
   nextOrder,
@@ -44,14 +45,23 @@ test("the title of a column names its part where that is not the last value", ()
   assert.equal(title("params.lr"), "lr");
 });
 
-test("columns shown unasked stay while they say something, and skip the system's metrics", () => {
-  const keys = { metrics: ["system/cpu", "loss"], params: ["a", "b", "c"], tags: [] };
-  const shown = defaultColumns(keys, []);
-  assert.deepEqual(shown, ["metrics.loss", "params.a", "params.b"]);
-  const more = { ...keys, metrics: ["accuracy", ...keys.metrics] };
-  assert.equal(defaultColumns(more, shown), shown);
-  assert.deepEqual(defaultColumns({ ...more, params: ["b"] }, shown), ["metrics.accuracy", "params.b"]);
-  assert.equal(defaultColumns({ metrics: [], params: [], tags: [] }, shown), shown);
+test("columns shown unasked are a telling metric and params that differ, as long as they are", () => {
+  const keys = { metrics: ["grad", "system/loss", "train/loss"], params: ["a", "b", "c"], tags: [] };
+  assert.deepEqual(defaultColumns(keys, [], []), ["metrics.train/loss", "params.a", "params.b"]);
+  const shown = defaultColumns(keys, ["c"], []);
+  assert.deepEqual(shown, ["metrics.train/loss", "params.c", "params.a"]);
+  assert.equal(defaultColumns(keys, ["b", "c"], shown), shown);
+  assert.equal(defaultColumns(keys, [], shown), shown);
+  assert.deepEqual(defaultColumns(keys, ["b"], shown), ["metrics.train/loss", "params.b", "params.a"]);
+  const fewer = { ...keys, metrics: ["grad"], params: ["c"] };
+  assert.deepEqual(defaultColumns(fewer, [], shown), ["metrics.grad", "params.c"]);
+  assert.equal(defaultColumns({ metrics: [], params: [], tags: [] }, [], shown), shown);
+});
+
+test("params differ where a value is another one or missing", () => {
+  const run = (params: Record<string, string>) => ({ params });
+  assert.deepEqual(differingParams([run({ a: "1", b: "2" }), run({ b: "2", a: "3", c: "4" })]), ["a", "c"]);
+  assert.deepEqual(differingParams([run({ a: "1" })]), []);
 });
 
 test("clicks on a title sort up, down, and not at all", () => {

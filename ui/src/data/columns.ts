@@ -23,6 +23,8 @@ export interface Column {
 }
 
 const DEFAULT_PARAMS = 2;
+/** Metrics that people look at first. */
+const TELLING = /loss|acc|reward|score/i;
 const KINDS: readonly string[] = ["metrics", "params", "tags"];
 
 /**
@@ -52,19 +54,37 @@ export function columnTitle({ key, part }: Column): string {
   return part === "last" ? key : `${key} ${part === "nan_count" ? "NaN" : part}`;
 }
 
-/** Return a few columns that say something of most runs; those of before while they still do. */
-export function defaultColumns(keys: Keys, before: readonly string[]): readonly string[] {
+/**
+ * Return a few columns that say something of most runs; those of before while they still do.
+ *
+ * @param differing params in which the drawn runs differ
+ */
+export function defaultColumns(
+  keys: Keys,
+  differing: readonly string[],
+  before: readonly string[],
+): readonly string[] {
+  const metrics = keys.metrics.filter((key) => !key.startsWith("system/"));
+  const metric = metrics.find((key) => TELLING.test(key)) ?? metrics[0];
+  const params = [...new Set([...differing, ...keys.params])].slice(0, DEFAULT_PARAMS);
+  const fresh = [
+    ...(metric === undefined ? [] : [columnName("metrics", metric)]),
+    ...params.map((key) => columnName("params", key)),
+  ];
   const isThere = (name: string) => {
     const column = parseColumn(name, keys.metrics);
     return column !== null && keys[column.kind].includes(column.key);
   };
-  const [metric] = keys.metrics.filter((key) => !key.startsWith("system/"));
-  const fresh = [
-    ...(metric === undefined ? [] : [columnName("metrics", metric)]),
-    ...keys.params.slice(0, DEFAULT_PARAMS).map((key) => columnName("params", key)),
-  ];
-  const isKept = before.every(isThere) && before.length >= fresh.length;
+  const tells = !differing.length || before.some((name) => differing.includes(name.slice(7)));
+  const isKept = tells && before.every(isThere) && before.length >= fresh.length;
   return isKept || !fresh.length ? before : fresh;
+}
+
+/** Return the names of params that are not the same in all of these runs, sorted. */
+export function differingParams(runs: readonly { params: Readonly<Record<string, string>> }[]) {
+  const names = new Set(runs.flatMap(({ params }) => Object.keys(params)));
+  const isSame = (name: string) => runs.every(({ params }) => params[name] === runs[0]?.params[name]);
+  return [...names].filter((name) => !isSame(name)).sort();
 }
 
 /** Return by what the server sorts a column; null where its language cannot say it. */

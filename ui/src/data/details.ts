@@ -64,6 +64,7 @@ class Details extends Observable {
       }
       this.tellClock();
       this.changed();
+      runs.suggest(this.wanted.flatMap((id) => this.known.get(id) ?? []));
     } catch {
       // The table says that the server cannot be reached; these are asked for again at the next tick.
     } finally {

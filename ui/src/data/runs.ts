@@ -1,9 +1,16 @@
 // The runs of the table: as many rows as were scrolled to, of a list that the server filters and
 // sorts, however long it is.
 
-import { getTable, type ApiError, type Row, type TableAnswer, type TableQuery } from "./api";
+import {
+  getTable,
+  type ApiError,
+  type Detail,
+  type Row,
+  type TableAnswer,
+  type TableQuery,
+} from "./api";
 import { clock } from "./clock";
-import { defaultColumns } from "./columns";
+import { defaultColumns, differingParams } from "./columns";
 import { Observable } from "./store";
 import type { View } from "../view";
 
@@ -83,6 +90,14 @@ export class RunsList extends Observable {
     return (this.pages.get(0) ?? []).slice(0, count);
   }
 
+  /** Have columns for a view that chose none: those in which the drawn runs differ. */
+  suggest(drawn: readonly Detail[]): void {
+    const standard = defaultColumns(this.keys, differingParams(drawn), this.standard);
+    if (standard === this.standard) return;
+    this.standard = standard;
+    this.changed();
+  }
+
   /** Load rows that are on screen now, from the first to the last. */
   show(first: number, last: number): void {
     this.shown = [Math.floor(first / PAGE), Math.floor(Math.max(first, last) / PAGE)];
@@ -154,7 +169,6 @@ export class RunsList extends Observable {
     this.snapshot = snapshot;
     this.total = total;
     this.keys = keys ?? this.keys;
-    this.standard = defaultColumns(this.keys, this.standard);
     this.known = true;
     this.error = null;
     const rows = [...this.pages.values()].flat();

@@ -11,7 +11,6 @@ import { getView, setView, useView } from "../view";
 /** So many runs are selected together at most. */
 export const MOST = 200;
 
-const WIDTHS: Readonly<Record<Column["kind"], number>> = { metrics: 84, params: 84, tags: 100 };
 /** Widths of what stands before the chosen columns: box, line, name and status; and behind them. */
 const BEFORE = [28, 28, 168, 92];
 const BEHIND = [96, 96];
@@ -19,9 +18,14 @@ const NAME = 2;
 
 /** Return the widths of all columns for CSS, and the sum of the least ones in px. */
 export function widths(columns: readonly Column[]): { template: string; total: number } {
-  const all = [...BEFORE, ...columns.map(({ kind }) => WIDTHS[kind]), ...BEHIND];
+  const all = [...BEFORE, ...columns.map(widthOf), ...BEHIND];
   const template = all.map((px, index) => (index === NAME ? `minmax(${px}px, 1fr)` : `${px}px`));
   return { template: template.join(" "), total: all.reduce((sum, px) => sum + px, 0) };
+}
+
+/** Return the width of a column in px: its title fits, unless it is long. */
+function widthOf(column: Column): number {
+  return Math.max(80, Math.min(150, 22 + 7 * columnTitle(column).length));
 }
 
 export function Head({ columns }: { columns: readonly Column[] }) {
