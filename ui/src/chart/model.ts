@@ -145,7 +145,8 @@ function rangeOfY(lines: readonly Drawn[], style: Style): [[number, number], num
   let unplaced = 0;
   for (const drawn of lines)
     for (let i = 0; i < drawn.y.length; i += 1) {
-      for (const array of [drawn.min, drawn.max, drawn.low, drawn.high]) {
+      // A band that reaches down to zero must not stretch a logarithmic axis.
+      for (const array of log ? [drawn.min, drawn.max] : [drawn.min, drawn.max, drawn.low, drawn.high]) {
         const value = array?.[i] ?? NaN;
         if (Number.isFinite(value) && (!log || value > 0)) ends.push(value);
       }

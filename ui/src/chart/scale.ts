@@ -65,7 +65,8 @@ function symlog([low, high]: readonly [number, number], small: number): Scale {
   const from = change(low);
   const span = change(high) - from || 1;
   const ticks = (count: number) => {
-    const each = Math.max(Math.round(count / 2), 2);
+    const both = high > small && low < -small;
+    const each = Math.max(both ? Math.round(count / 2) : count, 2);
     const up = high > small ? powers(Math.max(low, small), high, each) : [];
     const down = low < -small ? powers(Math.max(-high, small), -low, each) : [];
     const zero = low <= 0 && high >= 0 ? [0] : [];

@@ -32,7 +32,8 @@ export class Tooltip {
       this.box.append(row);
     }
     this.box.append(this.more);
-    root.append(this.box);
+    // Above everything else on the page, and within a dialog, which is above the page.
+    (root.closest("dialog") ?? document.body).append(this.box);
   }
 
   hide(): void {
@@ -95,9 +96,13 @@ export class Tooltip {
   }
 
   private move({ left, top }: { left: number; top: number }): void {
-    const room = this.root.clientWidth - this.box.offsetWidth;
-    const aside = left + 90 + this.box.offsetWidth > this.root.clientWidth ? left - this.box.offsetWidth + 30 : left + 75;
-    this.box.style.transform = `translate(${Math.max(Math.min(aside, room), 0)}px, ${Math.max(top - 10, 0)}px)`;
+    const { box } = this;
+    const inside = this.root.querySelector(".inside")?.getBoundingClientRect();
+    if (!inside) return;
+    const x = inside.left + left;
+    const fits = x + 16 + box.offsetWidth < innerWidth;
+    const y = Math.min(inside.top + top + 12, innerHeight - box.offsetHeight - 4);
+    box.style.transform = `translate(${fits ? x + 16 : x - box.offsetWidth - 16}px, ${y}px)`;
   }
 }
 
