@@ -25,7 +25,7 @@ export function formatTicksOfY(values: readonly number[], y: YScale): string[] {
 }
 
 /** Return ticks of steps or numbers: with as many digits as tell them apart. */
-function formatTicks(values: readonly number[]): string[] {
+export function formatTicks(values: readonly number[]): string[] {
   const largest = Math.max(...values.map(Math.abs), 0);
   const [unit, suffix] =
     largest >= 1e9 && largest < 1e15 ? [1e9, "G"]
@@ -42,7 +42,7 @@ function formatTicks(values: readonly number[]): string[] {
 }
 
 /** Return ticks of a logarithmic axis. */
-function formatPowers(values: readonly number[]): string[] {
+export function formatPowers(values: readonly number[]): string[] {
   return values.map((value) => {
     const size = Math.abs(value);
     if (value === 0) return "0";
