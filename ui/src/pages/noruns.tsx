@@ -3,11 +3,14 @@
 import { Button, Empty } from "../parts/controls";
 import { setView, useView } from "../view";
 
-const PROGRAM = `import steplog as mlflow
+const PROGRAM = `import time
+
+import steplog as mlflow
 
 with mlflow.start_run():
     for step in range(1_000):
-        mlflow.log_metric("loss", 1.0 / (1 + step), step=step)`;
+        mlflow.log_metric("loss", 1 / (1 + step), step=step)
+        time.sleep(0.01)`;
 
 export function NoRuns() {
   const view = useView();
@@ -23,11 +26,15 @@ export function NoRuns() {
     );
   return (
     <Empty title="No runs yet.">
-      <p>Log one where this page was started, and its curves appear here as they grow:</p>
+      <p>
+        Run this program in the directory in which <code>steplog ui</code> was started, and its curve
+        appears here as it grows:
+      </p>
       <pre>{PROGRAM}</pre>
       <p>
-        A program that uses MLflow itself needs no change: set <code>MLFLOW_TRACKING_URI</code> to
-        this page's address.
+        A program that uses MLflow itself needs no change: set <code>MLFLOW_TRACKING_URI</code> to{" "}
+        <code>{location.origin + location.pathname}</code>, and <code>MLFLOW_TRACKING_TOKEN</code> to
+        the token that this page was opened with, if there is one.
       </p>
     </Empty>
   );
