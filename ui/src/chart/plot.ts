@@ -33,6 +33,11 @@ const DRAG_PX = 4;
 
 const plots = new Set<Plot>();
 
+/** Have the line of a run stand out in all plots; the empty text for none. */
+export function emphasiseRun(runId: string): void {
+  for (const plot of plots) plot.emphasiseRun(runId);
+}
+
 export class Plot {
   private readonly canvas = document.createElement("canvas");
   private readonly over = document.createElement("div");
@@ -74,6 +79,12 @@ export class Plot {
     if (id === this.highlight) return;
     this.highlight = id;
     this.repaint();
+  }
+
+  /** Draw the line of a run (or of its group) above the others; the empty text for none. */
+  emphasiseRun(runId: string): void {
+    const drawn = this.model?.lines.find(({ line }) => line.runIds.includes(runId));
+    this.emphasise(drawn?.line.id ?? "");
   }
 
   resize(width: number, height: number): void {

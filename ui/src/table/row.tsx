@@ -5,6 +5,7 @@
 
 import { useMemo, useRef, useState } from "preact/hooks";
 
+import { emphasiseRun } from "../chart/plot";
 import type { Row, Value } from "../data/api";
 import type { Column } from "../data/columns";
 import { strokeOf } from "../palette";
@@ -61,6 +62,8 @@ function draw(props: LineProps) {
     class: isActive ? "line active" : "line",
     "aria-rowindex": rowIndex,
     onPointerDown: () => props.actions.activate(line),
+    onPointerEnter: () => row && props.drawn === "yes" && emphasiseRun(row.run_id),
+    onPointerLeave: () => emphasiseRun(""),
   };
   if (!row)
     return (
@@ -160,7 +163,7 @@ function Name(props: KnownProps) {
       <a
         href={address}
         tabIndex={-1}
-        title={row.note ? `${row.run_name}\n\n${row.note}` : row.run_name}
+        title={[row.run_name, `in ${row.experiment_name}`, row.note].filter(Boolean).join("\n")}
         onClick={(event) => {
           if (event.ctrlKey || event.metaKey || event.shiftKey) return;
           event.preventDefault();
