@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from steplog import buckets, charts
 from steplog.charts import Chart, ChartQuery, Charts, GroupLine, SeriesLine, chart
 from steplog.exceptions import MlflowException
 from steplog.operations import LogParams, SeriesKey
+from steplog.points import Columns
 from steplog.stores import open_store
 from steplog.stores.base import Store
 from steplog.stores.memory import MemoryStore
@@ -106,45 +108,48 @@ def test_buckets_are_those_of_the_points(points: list[Point], most: int, x: str)
 
 
 @pytest.mark.usefixtures("small_stretches")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200
+)
 @given(
     points=some_points,
-    spike=st.tuples(st.integers(-50, 50), st.integers(0, 90)),
+    over=st.lists(st.tuples(steps, st.integers(0, 90), st.floats(-1e9, 1e9)), max_size=20),
+    spike=st.tuples(steps, st.integers(0, 90)),
+    height=st.sampled_from([1.79e308, -1.79e308]),
     most=st.integers(2, 12),
-    x=st.sampled_from(["step", "time", "relative"]),
+    x=st.sampled_from(["step", "time", "relative", "metric"]),
     window=st.tuples(st.integers(0, 30), st.integers(0, 30)),
     grouped=st.booleans(),
 )
 def test_no_extreme_is_left_out(
     points: list[Point],
+    over: list[Point],
     spike: tuple[int, int],
+    height: float,
     most: int,
     x: str,
     window: tuple[int, int],
     grouped: bool,
 ) -> None:
-    """A point higher than all others lies in the bucket at its x, at any zoom, and in groups."""
+    """A point beyond all others lies in the bucket at its x, at any zoom, and in groups."""
     store = MemoryStore()
-    Feed(store).operate(create_run(start_time=0))
-    height = 1.79e308
+    Feed(store).operate(create_run(start_time=40))
     logged(store, *points, (*spike, height))
-    at = spike[0] if x == "step" else spike[1]
-    made = chart(
-        store,
-        query(
-            x=x,
-            buckets=most,
-            x_min=at - window[0],
-            x_max=at + window[1],
-            group_by=() if grouped else None,
-        ),
-    )
+    logged(store, (spike[0], -1, 0.5), *over, key="epoch")
+    step, time = spike
+    epoch = max(point for point in [(step, -1, 0.5), *over] if point[0] <= step)[2]
+    at: float = {"step": step, "time": time, "relative": time - 40, "metric": epoch}[x]
+    asked = query(x=x, x_key="epoch", buckets=most, x_min=at - window[0], x_max=at + window[1])
+    made = chart(store, asked._replace(group_by=("key",)) if grouped else asked)
     [line] = made.lines
-    index = int(np.searchsorted(made.x, at, "right")) - 1
-    assert made.x[index] <= at < made.x[index] + max(made.width, 1)
-    assert line.columns["max"][index] == height
+    extreme = line.columns["max" if height > 0 else "min"]
+    if abs(at) < 2**52:  # x is told as floats: beyond, an edge may lie beside where it is
+        index = int(np.searchsorted(made.x, at, "right")) - 1
+        assert made.x[index] <= at < made.x[index] + max(made.width, 1)
+        assert extreme[index] == height
+    assert height in extreme.tolist()
     if grouped:
-        assert line.columns["high"][index] == height
+        assert height in line.columns["high" if height > 0 else "low"].tolist()
 
 
 def test_few_points_are_shown_as_they_are(store: Store) -> None:
@@ -228,6 +233,35 @@ def test_a_long_series_over_another_metric(store: Store) -> None:
     expected(over, value, made)
 
 
+def test_a_dense_axis_of_another_metric() -> None:
+    """A metric that was logged rarely has its place on an axis that was logged often."""
+    store = MemoryStore()
+    points = 100_000
+    logged(store, *((step, 0, step / 10) for step in range(1, points)), key="epoch")
+    logged(store, *((step, 0, float(step)) for step in (0, 1, 20_000, 20_001, 99_999, 200_000)))
+    made = chart(store, query(x="metric", x_key="epoch"))
+    assert made.x.tolist() == [0.1, 2_000.0, 2_000.1, 9_999.9]
+    assert made.lines[0].columns["last"].tolist() == [1.0, 20_000.0, 20_001.0, 200_000.0]
+
+
+def test_times_as_far_away_as_can_be(store: Store) -> None:
+    """Of a run that begins at the first of all times, every point is seen, in its order."""
+    logged(store, (0, -(2**63), 1.0), (1, 5, 2.0), (2, 2**63 - 1, 3.0))
+    assert store.runs([RUN])[0].row.start_time == -(2**63)
+    [line] = chart(store, query(x="relative")).lines
+    assert line.columns["first"].tolist() == [1.0, 2.0]
+    assert line.columns["last"].tolist() == [1.0, 3.0]
+
+
+def test_a_stretch_from_one_end_to_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Points in a narrow window are found in a stretch that reaches over all of the integers."""
+    monkeypatch.setattr(charts, "FEW_POINTS", 0)
+    store = MemoryStore()
+    logged(store, (-(2**63), 0, 1.0), (-(2**63) + 3, 0, 2.0), (2**63 - 1, 0, 3.0))
+    [line] = chart(store, query(x_max=-(2**63) + 9)).lines
+    assert line.columns["count"].sum() == 2
+
+
 def test_time_since_start_begins_at_the_start_of_each_run(store: Store) -> None:
     """Two runs that start at different times begin at the same place."""
     feed = Feed(store)
@@ -256,6 +290,51 @@ def test_groups_are_of_runs_that_agree(store: Store) -> None:
     assert [line.columns["n"].tolist() for line in groups] == [[2], [2], [1], [1]]
     everything = chart(store, query(run_ids=tuple(runs), group_by=()))
     assert everything.lines[0].columns["n"].tolist() == [6]
+
+
+def test_a_run_counts_once_in_its_group(store: Store) -> None:
+    """A metric that a run measured on two datasets is one run's; its value is their mean."""
+    for name, value in (("train", 1.0), ("test", 5.0)):
+        Feed(store, name).log(SeriesKey(RUN, "loss", dataset_name=name), (0, 0, value))
+    [line] = chart(store, query(group_by=("key",))).lines
+    assert isinstance(line, GroupLine)
+    assert (line.group, line.run_ids) == ({"key": "loss"}, (RUN,))
+    assert line.columns["n"].tolist() == [1]
+    assert line.columns["count"].tolist() == [2]
+    assert line.columns["center"].tolist() == [3.0]
+    assert (line.columns["min"].tolist(), line.columns["max"].tolist()) == ([1.0], [5.0])
+
+
+class Counting(MemoryStore):
+    """A store that counts how often points or stretches are asked of it."""
+
+    surveys = 0
+
+    def survey(self, *arguments: Any) -> Iterator[npt.NDArray[np.void] | Columns]:
+        """Count, and do as any store."""
+        self.surveys += 1
+        return super().survey(*arguments)
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_what_has_not_changed_is_not_read(few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When one of many runs goes on, the others are not read again, be there points or buckets."""
+    if not few:
+        monkeypatch.setattr(charts, "FEW_POINTS", 0)
+    store, following = Counting(), Charts()
+    runs = [f"{number:032x}" for number in range(9)]
+    for run_id in runs:
+        logged(store, *((step, 0, 1.0) for step in range(100)), run_id=run_id)
+    asked = query(run_ids=tuple(runs), x_min=0)
+    known = following.changes(store, asked, None)
+    store.surveys = 0
+    assert following.changes(store, asked, known.cursor).start == known.size == 100
+    assert store.surveys == 0
+    logged(store, (99, 1, 7.0), run_id=runs[0])
+    changes = following.changes(store, asked, known.cursor)
+    assert (changes.start, changes.size) == (99, 100)
+    assert changes.chart.lines[0].columns["max"].tolist() == [7.0]
+    assert store.surveys <= 2
 
 
 def test_what_has_changed(store: Store) -> None:

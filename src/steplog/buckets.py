@@ -14,6 +14,7 @@ Pure: where points and summaries come from is the business of `steplog.charts`.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -30,6 +31,8 @@ NaN where there is none."""
 
 LEAST, MOST = -(1 << 63), (1 << 63) - 1
 """The smallest and the largest step, or time in ms."""
+WIDEST = 1023
+"""The largest power of two that is a float."""
 
 Buckets = npt.NDArray[np.void]
 Index = npt.NDArray[np.int64]
@@ -58,10 +61,14 @@ class Grid(NamedTuple):
         """Return the first and the last whole number of a grid over whole numbers."""
         return self.first << self.exponent, ((self.first + self.size) << self.exponent) - 1
 
+    @np.errstate(over="ignore")
     def edges(self) -> npt.NDArray[np.float64]:
         """Return where each interval begins."""
         numbers = np.array([float(self.first + i) for i in range(self.size)])
-        edges: npt.NDArray[np.float64] = np.ldexp(numbers, self.exponent)
+        # The first may be -2**1024, which no float is.
+        edges: npt.NDArray[np.float64] = np.maximum(
+            np.ldexp(numbers, self.exponent), -sys.float_info.max
+        )
         return edges
 
     def locate(self, x: npt.NDArray[np.int64] | npt.NDArray[np.float64]) -> Index:
@@ -104,12 +111,15 @@ def whole_grid(low: int, high: int, most: int) -> Grid:
 
 
 def float_grid(low: float, high: float, most: int) -> Grid:
-    """Return the finest grid of at most `most` intervals, or two, over finite floats."""
+    """Return the finest grid of at most `most` intervals over finite floats.
+
+    There may be two where one is asked for, and four over all floats.
+    """
     span = high / 2 - low / 2  # the whole span may be infinite
     exponent = max(math.frexp(span / max(most, 2))[1], -1073) if span > 0 else 0
     while True:
         first, last = (math.floor(_scaled(x, -exponent)) for x in (low, high))
-        if last - first < max(most, 2):
+        if last - first < max(most, 2) or exponent == WIDEST:
             return Grid(first, last - first + 1, exponent)
         exponent += 1
 
