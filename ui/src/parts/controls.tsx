@@ -135,7 +135,8 @@ export function Field(props: FieldProps) {
 
 interface MenuProps {
   label: string;
-  children: ComponentChildren;
+  /** What the panel holds; a function is given what closes it. */
+  children: ComponentChildren | ((close: () => void) => ComponentChildren);
   /** What the button shows; the label where there is nothing else. */
   content?: ComponentChildren;
 }
@@ -173,7 +174,7 @@ export function Menu({ label, children, content }: MenuProps) {
       </button>
       {open && (
         <div class="panel" role="group" aria-label={label}>
-          {children}
+          {typeof children === "function" ? children(() => setOpen(false)) : children}
         </div>
       )}
     </div>

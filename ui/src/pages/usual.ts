@@ -1,0 +1,43 @@
+// Fields for pages where nobody chose one: those that say something of the drawn runs.
+
+import { useMemo } from "preact/hooks";
+
+import { columnName } from "../data/columns";
+import { useDrawnRuns } from "../data/details";
+import { useKept } from "./chartsections";
+import { byNature, SYSTEM } from "./sections";
+
+/** Words of metrics that runs are judged by. */
+const JUDGING = /val|test|eval/i;
+
+export interface Usual {
+  /** Params in which the runs differ, then the others. */
+  params: readonly string[];
+  /** Metrics, those that runs are judged by first. */
+  metrics: readonly string[];
+}
+
+export function useUsual(): Usual {
+  const drawn = useKept(useDrawnRuns());
+  return useMemo(() => {
+    const values = new Map<string, Set<string>>();
+    for (const run of drawn)
+      for (const [name, value] of Object.entries(run.params))
+        values.set(name, (values.get(name) ?? new Set()).add(value));
+    const runsWith = new Map<string, number>();
+    for (const run of drawn)
+      for (const key of new Set(run.series.map((each) => each.key)))
+        if (!key.startsWith(`${SYSTEM}/`)) runsWith.set(key, (runsWith.get(key) ?? 0) + 1);
+    const differs = (name: string) => Number((values.get(name)?.size ?? 0) > 1);
+    const judges = (key: string) => Number(JUDGING.test(key));
+    const count = (key: string) => runsWith.get(key) ?? 0;
+    return {
+      params: [...values.keys()]
+        .sort((a, b) => differs(b) - differs(a) || byNature(a, b))
+        .map((name) => columnName("params", name)),
+      metrics: [...runsWith.keys()]
+        .sort((a, b) => count(b) - count(a) || judges(b) - judges(a) || byNature(a, b))
+        .map((key) => columnName("metrics", key)),
+    };
+  }, [drawn]);
+}
