@@ -42,6 +42,8 @@ export class RunsList extends Observable {
   keys: NonNullable<TableAnswer["keys"]> = { metrics: [], params: [], tags: [] };
   /** Columns for a view that chose none. */
   standard: readonly string[] = [];
+  /** Params in which the drawn runs differ; null until those runs are known. */
+  private differing: readonly string[] | null = null;
   private query: ListQuery | null = null;
   private pages = new Map<number, Row[]>();
   private snapshot = "";
@@ -92,10 +94,14 @@ export class RunsList extends Observable {
 
   /** Have columns for a view that chose none: those in which the drawn runs differ. */
   suggest(drawn: readonly Detail[]): void {
-    const standard = defaultColumns(this.keys, differingParams(drawn), this.standard);
-    if (standard === this.standard) return;
-    this.standard = standard;
-    this.changed();
+    this.differing = differingParams(drawn);
+    if (this.setStandard()) this.changed();
+  }
+
+  private setStandard(): boolean {
+    const before = this.standard;
+    if (this.differing) this.standard = defaultColumns(this.keys, this.differing, before);
+    return this.standard !== before;
   }
 
   /** Load rows that are on screen now, from the first to the last. */
@@ -169,6 +175,7 @@ export class RunsList extends Observable {
     this.snapshot = snapshot;
     this.total = total;
     this.keys = keys ?? this.keys;
+    this.setStandard();
     this.known = true;
     this.error = null;
     const rows = [...this.pages.values()].flat();
