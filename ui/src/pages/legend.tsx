@@ -4,7 +4,6 @@ import { formatNumber } from "../parts/format";
 import { Select } from "../parts/controls";
 import { setView, useView } from "../view";
 import { type Colours, scaleColour } from "./colours";
-import { MOST } from "./samples";
 
 export function WhichRuns() {
   const { all } = useView();
@@ -12,7 +11,7 @@ export function WhichRuns() {
     <Select<"drawn" | "all">
       label="Runs"
       value={all ? "all" : "drawn"}
-      options={[["drawn", "Drawn runs"], ["all", `All listed (first ${MOST.toLocaleString("en")})`]]}
+      options={[["drawn", "Drawn runs"], ["all", "All listed"]]}
       onChange={(value) => setView({ all: value === "all" })}
     />
   );

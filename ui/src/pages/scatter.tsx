@@ -60,7 +60,11 @@ export function Scatter() {
       {samples && x && y && <Plot samples={samples} x={x} y={y} colours={colours} />}
       {samples && !(x && y) && <Empty title="Nothing to place the runs by."><p>These runs have no metrics.</p></Empty>}
       {colours && <Legend colours={colours} title={fieldTitle(colour, runs.keys.metrics)} />}
-      {isTable && samples && <Table samples={samples} fields={[x, y]} onClose={() => setTable(false)} />}
+      {isTable && samples && (
+        <Dialog title="Runs" onClose={() => setTable(false)}>
+          <SampleTable samples={samples} fields={[x, y]} />
+        </Dialog>
+      )}
     </div>
   );
 }
@@ -68,7 +72,8 @@ export function Scatter() {
 /** Return how many runs are shown, of how many. */
 export function counted(shown: number | undefined, total: number): string {
   if (shown === undefined) return "Loading …";
-  return shown < total ? `${shown.toLocaleString("en")} of ${formatCount(total, "run")}` : formatCount(total, "run");
+  const all = formatCount(total, "run");
+  return shown < total ? `the first ${shown.toLocaleString("en")} of ${all}` : all;
 }
 
 interface PlotProps {
@@ -214,35 +219,34 @@ export function FieldValues({ fields, values }: FieldValuesProps) {
   );
 }
 
-interface TableProps {
+interface SampleTableProps {
   samples: readonly Sample[];
   fields: readonly string[];
-  onClose(): void;
 }
 
 /** The same as a table. */
-export function Table({ samples, fields, onClose }: TableProps) {
+export function SampleTable({ samples, fields }: SampleTableProps) {
   return (
-    <Dialog title="Runs" onClose={onClose}>
-      <div class="datatable">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Run</th>
-              {fields.map((field) => <th key={field} scope="col">{fieldTitle(field, runs.keys.metrics)}</th>)}
+    <div class="datatable">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Run</th>
+            {fields.map((field) => <th key={field} scope="col">{fieldTitle(field, runs.keys.metrics)}</th>)}
+          </tr>
+        </thead>
+        <tbody>
+          {samples.map(({ runId, name, values }) => (
+            <tr key={runId}>
+              <th scope="row">
+                <a href={`#${encodeView({ ...getView(), page: "run", run: runId })}`}><bdi>{name}</bdi></a>
+              </th>
+              {fields.map((field) => <td key={field}><bdi>{formatValue(values[field])}</bdi></td>)}
             </tr>
-          </thead>
-          <tbody>
-            {samples.map(({ runId, name, values }) => (
-              <tr key={runId}>
-                <th scope="row"><a href={`#${encodeView({ ...getView(), page: "run", run: runId })}`}><bdi>{name}</bdi></a></th>
-                {fields.map((field) => <td key={field}>{formatValue(values[field])}</td>)}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
-    </Dialog>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
 

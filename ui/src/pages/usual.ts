@@ -7,8 +7,9 @@ import { useDrawnRuns } from "../data/details";
 import { useKept } from "./chartsections";
 import { byNature, SYSTEM } from "./sections";
 
-/** Words of metrics that runs are judged by. */
+/** Words of metrics that runs are judged by, and of params that say little. */
 const JUDGING = /val|test|eval/i;
+const SAYING_LITTLE = /seed|\bid\b|_id$|path|dir|name/i;
 
 export interface Usual {
   /** Params in which the runs differ, then the others. */
@@ -28,7 +29,8 @@ export function useUsual(): Usual {
     for (const run of drawn)
       for (const key of new Set(run.series.map((each) => each.key)))
         if (!key.startsWith(`${SYSTEM}/`)) runsWith.set(key, (runsWith.get(key) ?? 0) + 1);
-    const differs = (name: string) => Number((values.get(name)?.size ?? 0) > 1);
+    const differs = (name: string) =>
+      (values.get(name)?.size ?? 0) > 1 ? (SAYING_LITTLE.test(name) ? 1 : 2) : 0;
     const judges = (key: string) => Number(JUDGING.test(key));
     const count = (key: string) => runsWith.get(key) ?? 0;
     return {
