@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from browser import Opened, Spawn
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
+from serving import serving
 
 from steplog import Client
 from steplog.entities import Metric, Param, Run
+from steplog.server import tokens
 
 RUNS = 250
 MINUTE_MS = 60_000
@@ -350,3 +353,25 @@ def test_where_no_run_is_listed_the_page_says_what_to_do(opened: Opened) -> None
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Show all runs").click()
     expect(line(page, "run 0")).to_be_visible()
+
+
+def test_who_may_only_read_is_offered_no_change(browser: Browser, tmp_path: Path) -> None:
+    """With a token that only reads, the page shows everything and has nothing that writes."""
+    store = tmp_path / "store"
+    log_runs(Client(str(store)), 1)
+    _, token = tokens.create(str(store), "read")
+    with serving(store) as server:
+        opened = Opened(browser, server, store)
+        opened.context.request.get("/", params={"token": token})
+        page = opened.page()
+        line(page, "run 0").hover()
+        expect(page.get_by_label("Pin run 0")).to_be_visible()
+        expect(page.get_by_label("Edit run 0")).to_have_count(0)
+        page.get_by_label("Select run 0").click()
+        expect(page.get_by_text("1 selected")).to_be_visible()
+        expect(page.get_by_role("button", name="Delete")).to_have_count(0)
+        page.get_by_role("link", name="run 0").click()
+        expect(page.get_by_role("heading", name="run 0")).to_be_visible()
+        expect(page.get_by_label("Rename")).to_have_count(0)
+        expect(page.get_by_role("button", name="Add")).to_have_count(0)
+        opened.close()
