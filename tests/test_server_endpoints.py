@@ -18,7 +18,7 @@ from steplog import history
 from steplog.entities import ViewType
 from steplog.server.endpoint import Caller
 from steplog.server.endpoints import AJAX as AJAX_PREFIXES
-from steplog.server.endpoints import ARTIFACTS, ENDPOINTS, EVERYWHERE
+from steplog.server.endpoints import ARTIFACTS, ENDPOINTS, EVERYWHERE, VIEW
 
 SEE_DOCS = " See the API docs for more information about request parameters."
 
@@ -513,7 +513,7 @@ def test_a_token_of_one_experiment_reaches_no_other(served: Served) -> None:
     requests = foreign_requests(two)
     for endpoint in ENDPOINTS:
         name = f"{endpoint.method} {endpoint.path.removeprefix('/mlflow')}"
-        if endpoint in ARTIFACTS or name in SEARCHES:
+        if endpoint in ARTIFACTS or endpoint in VIEW or name in SEARCHES:
             continue
         query, body = requests.pop(name)
         path = endpoint.path.format(model_id=two.model_id, tag_key="k")
@@ -563,18 +563,25 @@ def test_the_table_is_served_everywhere() -> None:
     below /ajax-api alone, and its download link, do not.
     """
     assert EVERYWHERE == ("/api/2.0", "/ajax-api/2.0", "/api/3.0", "/ajax-api/3.0")
-    exceptions = {each.path: each.prefixes for each in ENDPOINTS if each.prefixes != EVERYWHERE}
+    others = [each for each in ENDPOINTS if each not in VIEW and each.prefixes != EVERYWHERE]
+    exceptions = {each.path: each.prefixes for each in others}
     assert exceptions == {
         "/mlflow/metrics/get-history-bulk": AJAX_PREFIXES,
         "/mlflow/upload-artifact": AJAX_PREFIXES,
         "/mlflow/logged-models/{model_id}/artifacts/files": AJAX_PREFIXES,
         "/get-artifact": ("",),
     }
+    assert {each.prefixes for each in VIEW} == {("/api/steplog/1",)}
 
 
 def test_what_reads_needs_less_than_what_writes() -> None:
-    """A token for reading is good for every GET and search, and for nothing else."""
-    reading = {f"{each.method} {each.path}" for each in ENDPOINTS if each.role == "read"}
+    """A token for reading is good for every GET and search, for what the page asks, no more."""
+    assert {each.role for each in VIEW} == {"read"}
+    reading = {
+        f"{each.method} {each.path}"
+        for each in ENDPOINTS
+        if each.role == "read" and each not in VIEW
+    }
     assert {each for each in reading if not each.startswith("GET ")} == {
         f"POST /mlflow/{name}"
         for name in (

@@ -25,11 +25,11 @@ from serving import API, Reply, Server, serving
 import steplog
 from steplog import MlflowException
 from steplog.cli import main
-from steplog.server import about, tokens
+from steplog.server import about, site, tokens
 from steplog.server.endpoint import Endpoint
 from steplog.server.endpoints import ENDPOINTS
 
-EVERYTHING = about.endpoints("", ENDPOINTS)
+EVERYTHING = about.endpoints(ENDPOINTS)
 GUARDED = [each for each in EVERYTHING if each.role != "open"]
 FORM = "application/x-www-form-urlencoded"
 
@@ -73,11 +73,15 @@ def call(server: Server, endpoint: Endpoint, address: str, token: str | None = N
 
 @pytest.mark.parametrize("endpoint", EVERYTHING, ids=lambda each: f"{each.method} {each.path}")
 def test_every_endpoint_wants_a_token(guarded: Server, endpoint: Endpoint) -> None:
-    """Without a token every address of every endpoint answers 401, but /health and /version."""
+    """Without a token every address of every endpoint answers 401, but what is no secret."""
+    free = {"/health", "/version", *(each.path for each in site.ENDPOINTS if not each.page)}
     for address in addresses(endpoint):
         reply = call(guarded, endpoint, address)
-        if endpoint.path in ("/health", "/version"):
+        if endpoint.path in free:
             assert reply.status == 200
+        elif endpoint.page:
+            assert reply.status == 401
+            assert b'name="token" type="password"' in reply.body
         else:
             assert reply.status == 401
             assert reply.error_code() == "UNAUTHENTICATED"
@@ -410,7 +414,7 @@ def test_a_form_changes_nothing(open_server: Server, content_type: str) -> None:
 
 def test_headers_of_every_answer(open_server: Server) -> None:
     """Every answer, errors too, tells browsers to run, guess, keep and pass on nothing of it."""
-    for path in ("/", "/health", "/openapi.json", "/nothing", f"{API}/runs/get", "/%00"):
+    for path in ("/?plain", "/health", "/openapi.json", "/nothing", f"{API}/runs/get", "/%00"):
         headers = open_server.request("GET", path).headers
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cache-control"] == "no-store"

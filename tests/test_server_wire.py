@@ -17,6 +17,7 @@ from msgspec import inspect, structs
 
 from steplog import MlflowException
 from steplog.server import messages as m
+from steplog.server import view_messages as v
 from steplog.server.endpoint import Caller, Request
 from steplog.server.wire import MOST_VALUES, decode, decode_get, encode, spelled
 
@@ -269,7 +270,7 @@ def test_a_get_may_have_its_message_in_the_body() -> None:
 
 
 def request(query: str, body: bytes = b"") -> Request:
-    return Request(Caller("", "admin"), {}, query, body)
+    return Request(Caller("", "admin"), {}, query, body, "/", {})
 
 
 def test_old_clients_are_understood() -> None:
@@ -432,7 +433,7 @@ def test_messages_have_no_more_to_say_than_their_fields() -> None:
     for endpoint in ENDPOINTS:
         use(endpoint.request)
         use(endpoint.answer)
-    table = {each for each in vars(m).values() if isinstance(each, type)}
+    table = {each for each in (*vars(m).values(), *vars(v).values()) if isinstance(each, type)}
     assert {each for each in table if issubclass(each, m.Message)} == {
         each for each in used if issubclass(each, m.Message)
     }
