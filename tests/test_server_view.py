@@ -7,7 +7,9 @@ import io
 import itertools
 import json
 import math
+import re
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,7 @@ def log(served: Served, name: str, losses: list[float], **params: str) -> str:
     return str(run.info.run_id)
 
 
-def draw(served: Served, *queries: dict[str, object]) -> list[dict[str, Any]]:
+def draw(served: Served, *queries: Mapping[str, object]) -> list[dict[str, Any]]:
     """Ask for charts, and read the answer as `docs/charts.md` says."""
     answer = served.answer("POST", f"{OURS}/charts", {"charts": queries})
     assert answer.status == 200, answer
@@ -391,3 +393,19 @@ def test_a_run_whose_writer_is_gone_is_lost(tmp_path: Path) -> None:
     assert row["status"] == "LOST"
     [detail] = ask(served, "/runs/details", {"run_ids": [row["run_id"]]})["runs"]
     assert detail["status"] == "LOST"
+
+
+def test_the_reader_in_the_documents_reads_charts(tmp_path: Path) -> None:
+    """A program that follows docs/charts.md gets what was logged."""
+    page = (Path(__file__).parent.parent / "docs" / "charts.md").read_text("utf-8")
+    [source] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(source, "docs/charts.md", "exec"), names)
+    client = Client(str(tmp_path / "store"))
+    run_id = client.create_run("0").info.run_id
+    for step, value in enumerate([3.0, 1.0, 2.0]):
+        client.log_metric(run_id, "loss", value, step=step)
+    with serving(tmp_path / "store") as server:
+        [made] = names["read_charts"](server.url, [{"run_ids": [run_id], "keys": ["loss"]}])
+    assert made["x"].tolist() == [0, 1, 2]
+    assert made["lines"][0]["columns"]["mean"].tolist() == [3.0, 1.0, 2.0]
