@@ -6,7 +6,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import type { Row } from "../data/api";
 import { parseColumn, type Column } from "../data/columns";
-import { UNASKED } from "../data/details";
+import { chosenRuns } from "../data/details";
 import { runs, type RunsList } from "../data/runs";
 import { useObservable } from "../data/store";
 import { useShortcuts } from "../keyboard";
@@ -15,7 +15,7 @@ import { useSpan } from "../parts/spans";
 import { getView, setView, toggled, useView, type View } from "../view";
 import { Head, widths } from "./head";
 import { gridShortcuts, type GridKeys } from "./keys";
-import { Line, lineId, type LineActions } from "./row";
+import { Line, lineId, type LineActions, type LineProps } from "./row";
 import { useStillness } from "./stillness";
 import type { Tree } from "./tree";
 
@@ -33,44 +33,29 @@ interface GridProps {
 export function Grid({ tree, pinned, writes, onEdit }: GridProps) {
   const view = useView();
   const box = useRef<HTMLDivElement>(null);
-  const lines = useObservable(tree);
-  const pins = useObservable(pinned)
-    .first(view.pinned.length)
-    .filter((row) => view.pinned.includes(row.run_id));
-  const [first, last] = useSpan(box, ROW, lines.size);
   const [active, setActive] = useState<number | null>(null);
   const [renamed, setRenamed] = useState<number | null>(null);
+  const lines = useObservable(tree);
+  const pins = usePins(pinned, view);
   const columns = useColumns(view);
-  useLoading(tree, first, last);
-  useStillness(box, ROW, tree, pins.length, view, (from, by) =>
-    setActive((line) => (line !== null && line >= from ? line + by : line)),
-  );
+  const [first, last] = useSpan(box, ROW, lines.size);
   const at = (line: number) => (line < 0 ? pins[line + pins.length] : rowOf(lines, line));
   const actions = useActions({ box, at, onEdit, tree, setActive, setRenamed });
-  const keys: GridKeys = {
+  useLoading(tree, first, last);
+  useStillness(box, ROW, tree, pins.length, view, (from, by) => {
+    const moved = (line: number | null) => (line !== null && line >= from ? line + by : line);
+    setActive(moved);
+    setRenamed(moved);
+  });
+  useGridShortcuts({
     box, at, actions, setActive, writes,
     active: active ?? 0,
     first: -pins.length,
     last: lines.size - 1,
     page: Math.max(1, Math.floor((box.current?.clientHeight ?? 300) / ROW) - 2),
-  };
-  useGridShortcuts(keys);
+  });
   const drawn = drawnAs(view);
-  const line = (row: Row | undefined, number: number, depth = 0) => (
-    <Line
-      key={number < 0 ? `pin ${row?.run_id}` : number}
-      {...{ row, depth, columns, writes, view, actions, line: number }}
-      rowIndex={number + pins.length + 2}
-      isActive={number === active}
-      isSelected={row !== undefined && view.runs.includes(row.run_id)}
-      drawn={row ? drawn(row.run_id) : "no"}
-      isPinned={row !== undefined && view.pinned.includes(row.run_id)}
-      isOpen={view.nested && number >= 0 && row?.children ? lines.isOpen(row.run_id) : null}
-      isRenamed={number === renamed && row !== undefined}
-    />
-  );
-  const count = Math.max(0, last - first);
-  const shown = Array.from({ length: count }, (_, index) => first + index);
+  const shown = { view, columns, writes, actions, drawn, active, renamed, pins: pins.length };
   const { template, total } = widths(columns);
   return (
     <div
@@ -84,26 +69,60 @@ export function Grid({ tree, pinned, writes, onEdit }: GridProps) {
       aria-rowcount={1 + pins.length + lines.size}
       aria-colcount={6 + columns.length}
       aria-activedescendant={active === null ? undefined : lineId(active)}
-      style={{ "--columns": template } as CSSProperties}
+      style={{ "--columns": template, "--total": `${total}px` } as CSSProperties}
       onFocus={() => setActive((line) => line ?? -pins.length)}
     >
-      <div class="head" role="rowgroup" style={{ minWidth: `${total}px` }}>
+      <div class="head" role="rowgroup">
         <Head columns={columns} />
-        {pins.map((row, index) => line(row, index - pins.length))}
+        {pins.map((row, index) => toLine(shown, row, index - pins.length))}
       </div>
       {runs.known && !lines.size && <p class="waiting">No run is listed.</p>}
-      <div
-        class="lines"
-        role="rowgroup"
-        style={{ height: `${lines.size * ROW}px`, minWidth: `${total}px` }}
-      >
-        {shown.map((number) => {
-          const { list, index, depth } = lines.at(number);
-          return line(list.row(index), number, depth);
+      <div class="lines" role="rowgroup" style={{ height: `${lines.size * ROW}px` }}>
+        {Array.from({ length: Math.max(0, last - first) }, (_, index) => {
+          const line = first + index;
+          const { list, index: place, depth } = lines.at(line);
+          const row = list.row(place);
+          const isOpen = view.nested && row?.children ? lines.isOpen(row.run_id) : null;
+          return toLine(shown, row, line, depth, isOpen);
         })}
       </div>
     </div>
   );
+}
+
+/** What lines have in common. */
+interface Shown extends Pick<LineProps, "view" | "columns" | "writes" | "actions"> {
+  drawn(runId: string): LineProps["drawn"];
+  active: number | null;
+  renamed: number | null;
+  pins: number;
+}
+
+function toLine(
+  { drawn, active, renamed, pins, ...rest }: Shown,
+  row: Row | undefined,
+  line: number,
+  depth = 0,
+  isOpen: boolean | null = null,
+) {
+  return (
+    <Line
+      key={line < 0 ? `pin ${row?.run_id}` : line}
+      {...{ ...rest, row, line, depth, isOpen }}
+      rowIndex={line + pins + 2}
+      isActive={line === active}
+      isRenamed={line === renamed && row !== undefined}
+      isSelected={row !== undefined && rest.view.runs.includes(row.run_id)}
+      isPinned={row !== undefined && rest.view.pinned.includes(row.run_id)}
+      drawn={row ? drawn(row.run_id) : "no"}
+    />
+  );
+}
+
+/** Return the rows of the pinned runs, as far as they are known. */
+function usePins(pinned: RunsList, view: View): readonly Row[] {
+  const rows = useObservable(pinned).first(view.pinned.length);
+  return rows.filter((row) => view.pinned.includes(row.run_id));
 }
 
 function rowOf(tree: Tree, line: number): Row | undefined {
@@ -119,9 +138,8 @@ function useColumns(view: View): readonly Column[] {
 }
 
 /** Return how a run's line is drawn, by its id. */
-function drawnAs(view: View): (runId: string) => "yes" | "hidden" | "no" {
-  const chosen = view.runs.length ? view.runs : runs.first(UNASKED).map((row) => row.run_id);
-  const [among, hidden] = [new Set(chosen), new Set(view.hidden)];
+function drawnAs(view: View): Shown["drawn"] {
+  const [among, hidden] = [new Set(chosenRuns(view)), new Set(view.hidden)];
   return (runId) => (!among.has(runId) ? "no" : hidden.has(runId) ? "hidden" : "yes");
 }
 

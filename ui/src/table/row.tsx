@@ -136,8 +136,7 @@ export function Swatch({ runId, isHidden = false }: { runId: string; isHidden?: 
 }
 
 function Name(props: KnownProps) {
-  const { row, line, depth, isPinned, isOpen, isRenamed, writes, view, actions } = props;
-  const address = `#${encodeView({ ...view, page: "run", run: row.run_id })}`;
+  const { row, line, depth, isOpen, isRenamed, actions } = props;
   const indent = { paddingLeft: `${4 + depth * 16}px` };
   if (isRenamed)
     return (
@@ -160,33 +159,57 @@ function Name(props: KnownProps) {
           {isOpen ? "▾" : "▸"}
         </button>
       )}
-      <a
-        href={address}
-        tabIndex={-1}
-        title={[row.run_name, `in ${row.experiment_name}`, row.note].filter(Boolean).join("\n")}
-        onClick={(event) => {
-          if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-          event.preventDefault();
-          actions.open(row);
-        }}
-      >
-        <bdi>{row.run_name || row.run_id}</bdi>
-      </a>
+      <NameLink {...props} />
       {row.note && <span class="noted" title={row.note}>¶</span>}
-      <span class={isPinned ? "hover pinned" : "hover"}>
-        {writes && (
-          <button type="button" tabIndex={-1} title="Name, note, tags (e)"
-            aria-label={`Edit ${row.run_name}`} onClick={() => actions.edit(row)}>
-            ✎
-          </button>
-        )}
-        <button type="button" tabIndex={-1} class="pin" aria-pressed={isPinned}
-          title={isPinned ? "No longer on top (p)" : "Keep on top (p)"}
-          aria-label={`Pin ${row.run_name}`} onClick={() => actions.pin(row)}>
-          ⚲
-        </button>
-      </span>
+      <HoverButtons {...props} />
     </div>
+  );
+}
+
+function NameLink({ row, view, actions }: KnownProps) {
+  return (
+    <a
+      href={`#${encodeView({ ...view, page: "run", run: row.run_id })}`}
+      tabIndex={-1}
+      title={[row.run_name, `in ${row.experiment_name}`, row.note].filter(Boolean).join("\n")}
+      onClick={(event) => {
+        if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+        event.preventDefault();
+        actions.open(row);
+      }}
+    >
+      <bdi>{row.run_name || row.run_id}</bdi>
+    </a>
+  );
+}
+
+/** What shows while the pointer is on the line; a pin that is set always does. */
+function HoverButtons({ row, isPinned, writes, actions }: KnownProps) {
+  return (
+    <span class={isPinned ? "hover pinned" : "hover"}>
+      {writes && (
+        <button
+          type="button"
+          tabIndex={-1}
+          title="Name, note, tags (e)"
+          aria-label={`Edit ${row.run_name}`}
+          onClick={() => actions.edit(row)}
+        >
+          ✎
+        </button>
+      )}
+      <button
+        type="button"
+        tabIndex={-1}
+        class="pin"
+        aria-pressed={isPinned}
+        title={isPinned ? "No longer on top (p)" : "Keep on top (p)"}
+        aria-label={`Pin ${row.run_name}`}
+        onClick={() => actions.pin(row)}
+      >
+        ⚲
+      </button>
+    </span>
   );
 }
 
