@@ -60,14 +60,15 @@ function axisOfNames(names: readonly string[]): Axis {
 }
 
 function axisOfNumbers(values: readonly number[], room: number): Axis {
-  const [low, high] = widened(values, room, (value) => value);
+  const [low, high] = widened(values, room);
   const step = niceStep((high - low) / TICKS);
   const first = Math.ceil(low / step);
   const count = Math.max(0, Math.floor(high / step) - first + 1);
   const numbers = Array.from({ length: count }, (_, index) => (first + index) * step);
   const place = (value: Value | undefined) => {
     const number = toNumber(value);
-    return Number.isFinite(number) ? (number - low) / (high - low) : NaN;
+    // The largest numbers there are lie beyond the ends, whose distance must be a number as well.
+    return Number.isFinite(number) ? clamp((number - low) / (high - low)) : NaN;
   };
   const texts = formatTicksOfY(numbers, "linear");
   const ticks = numbers.map((number, index) => ({ at: place(number), text: texts[index] ?? "" }));
@@ -75,10 +76,10 @@ function axisOfNumbers(values: readonly number[], room: number): Axis {
 }
 
 function axisOfPowers(values: readonly number[], room: number): Axis {
-  const [low, high] = widened(values.map(Math.log10), room, (value) => value);
+  const [low, high] = widened(values.map(Math.log10), room);
   const place = (value: Value | undefined) => {
     const number = toNumber(value);
-    return number > 0 && number < Infinity ? (Math.log10(number) - low) / (high - low) : NaN;
+    return number > 0 && number < Infinity ? clamp((Math.log10(number) - low) / (high - low)) : NaN;
   };
   const numbers = powers(low, high);
   const texts = formatTicksOfY(numbers, "log");
@@ -86,6 +87,8 @@ function axisOfPowers(values: readonly number[], room: number): Axis {
   const at = (place: number) => 10 ** (low + place * (high - low));
   return { names: null, low: 10 ** low, high: 10 ** high, log: true, ticks, place, at };
 }
+
+const clamp = (place: number) => Math.max(0, Math.min(1, place));
 
 /** Return powers of ten between two exponents, and 2 and 5 times them where those are few. */
 function powers(low: number, high: number): readonly number[] {
@@ -101,19 +104,12 @@ function powers(low: number, high: number): readonly number[] {
 }
 
 /** Return both ends of an axis for these values: never the same, and never infinite. */
-function widened(
-  values: readonly number[],
-  room: number,
-  scaled: (value: number) => number,
-): readonly [number, number] {
+function widened(values: readonly number[], room: number): readonly [number, number] {
   if (!values.length) return [0, 1];
-  let [low, high] = [Infinity, -Infinity];
-  for (const value of values) {
-    low = Math.min(low, scaled(value));
-    high = Math.max(high, scaled(value));
-  }
+  const low = values.reduce((least, value) => Math.min(least, value), Infinity);
+  const high = values.reduce((most, value) => Math.max(most, value), -Infinity);
   const span = high / 2 - low / 2;
-  const more = span > 0 ? 2 * span * room : Math.abs(low) * 0.1 || 0.5;
+  const more = span > 0 ? span * (2 * room) : Math.abs(low) * 0.1 || 0.5;
   return [Math.max(low - more, -8e307), Math.min(high + more, 8e307)];
 }
 

@@ -14,11 +14,10 @@ import { type Colours, makeColours } from "./colours";
 import { FieldPicker } from "./fieldpicker";
 import { fieldTitle } from "./fields";
 import { Legend, WhichRuns } from "./legend";
+import { nearest } from "./nearest";
 import { type Sample, useSamples } from "./samples";
 import { useUsual } from "./usual";
 
-/** A point this near in px is meant. */
-const NEAR = 28;
 /** Around the plot in px. */
 const LEFT = 66;
 const BOTTOM = 46;
@@ -132,21 +131,6 @@ function Plot({ samples, x, y, colours }: PlotProps) {
       )}
     </div>
   );
-}
-
-/** Return the point that is nearest to a place, and near enough to be meant. */
-export function nearest<T extends { x: number; y: number }>(
-  points: readonly T[],
-  x: number,
-  y: number,
-): T | null {
-  let best = NEAR ** 2;
-  let found: T | null = null;
-  for (const point of points) {
-    const distance = (point.x - x) ** 2 + (point.y - y) ** 2;
-    if (distance < best) [best, found] = [distance, point];
-  }
-  return found;
 }
 
 interface TicksProps {

@@ -12,13 +12,13 @@ import { problemOf } from "./sections";
 const AXES: readonly (readonly [X, string])[] = [
   ["step", "Step"],
   ["time", "Wall time"],
-  ["relative", "Time since start"],
-  ["metric", "A metric …"],
+  ["relative", "Since start"],
+  ["metric", "A metric"],
 ];
 const SCALES: readonly (readonly [YScale, string])[] = [
   ["linear", "Linear"],
   ["log", "Log"],
-  ["symlog", "Symmetric log"],
+  ["symlog", "Sym. log"],
 ];
 const SMOOTHINGS: readonly (readonly [Smoothing, string])[] = [
   ["none", "None"],
