@@ -85,7 +85,10 @@ class Grid(NamedTuple):
             behind = min(self.first + self.size, MOST)
             numbers: Index = np.minimum(np.maximum(shifted, before), behind) - self.first
             return numbers
-        floors = np.floor(np.ldexp(x, -self.exponent)) - float(self.first)
+        with np.errstate(over="ignore"):
+            scaled = np.ldexp(x, -self.exponent)
+        # A number next to 0 may become 0, but it lies on its own side of it.
+        floors = np.floor(np.where(scaled == 0, x, scaled)) - float(self.first)
         return np.clip(floors, -1, self.size).astype(np.int64)
 
 
@@ -116,19 +119,14 @@ def float_grid(low: float, high: float, most: int) -> Grid:
     There may be two where one is asked for, and four over all floats.
     """
     span = high / 2 - low / 2  # the whole span may be infinite
-    exponent = max(math.frexp(span / max(most, 2))[1], -1073) if span > 0 else 0
+    wanted = math.frexp(span / max(most, 2))[1] if span > 0 else 0
+    # Narrower intervals would begin at numbers that are no floats.
+    exponent = max(wanted, math.frexp(max(-low, high))[1] - 53, -1073)
     while True:
-        first, last = (math.floor(_scaled(x, -exponent)) for x in (low, high))
+        first, last = (math.floor(math.ldexp(x, -exponent) or x) for x in (low, high))
         if last - first < max(most, 2) or exponent == WIDEST:
             return Grid(first, last - first + 1, exponent)
         exponent += 1
-
-
-def _scaled(x: float, exponent: int) -> float:
-    try:
-        return math.ldexp(x, exponent)
-    except OverflowError:  # an x so far from a span so small: its neighbours are as far apart
-        return math.copysign(1.7e308, x)
 
 
 def empty_buckets(size: int) -> Buckets:
