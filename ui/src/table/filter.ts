@@ -1,5 +1,7 @@
 // What is typed into the filter: either MLflow's filter language, or a part of a run's name.
 
+import type { Value } from "../data/api";
+
 const COMPARISON = /[=<>]|\bi?like\s*['"]|\bin\s*\(|\bis\s+(not\s+)?null\b/i;
 
 /**
@@ -16,15 +18,20 @@ export function toFilter(text: string): string {
 }
 
 /** Return examples of filters with what they mean, with names that the runs have where there are. */
-export function exampleFilters(metric = "loss", param = "lr"): readonly (readonly [string, string])[] {
+export function exampleFilters(
+  metric = "loss",
+  param = "lr",
+  value: Value = "0.1",
+): readonly (readonly [string, string])[] {
   const [loss, lr] = [quoted(metric), quoted(param)];
+  const text = `'${String(value).replaceAll("'", "")}'`;
   return [
     [`metrics.${loss} < 0.3`, "the last value of a metric"],
     [`metrics.${quoted(`${metric}.min`)} < 0.2`, "its minimum; also max, mean, first, count"],
-    [`params.${lr} = '0.1'`, "a param; params are texts"],
+    [`params.${lr} = ${text}`, "a param; params are texts"],
     ["attributes.status = 'RUNNING'", "also run_name, start_time, user_id …"],
     ["tags.x LIKE 'a%'", "% stands for any text; ILIKE ignores case"],
-    [`metrics.${loss} < 0.3 AND params.${lr} != '0.1'`, "both"],
+    [`metrics.${loss} < 0.3 AND params.${lr} != ${text}`, "both"],
   ];
 }
 

@@ -3,6 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 
 import { type ApiError, type Stage } from "../data/api";
+import { parseColumn } from "../data/columns";
 import { UNASKED } from "../data/details";
 import { runs } from "../data/runs";
 import { useObservable } from "../data/store";
@@ -87,11 +88,13 @@ function Filter({ error, onCollapse }: { error: ApiError | null; onCollapse(): v
 }
 
 function Examples({ onChoose }: { onChoose(filter: string): void }) {
-  const { metrics, params } = runs.keys;
-  const [metric] = metrics.filter((key) => !key.startsWith("system/"));
+  const shown = runs.standard.flatMap((name) => parseColumn(name, runs.keys.metrics) ?? []);
+  const metric = shown.find(({ kind }) => kind === "metrics");
+  const param = shown.find(({ kind }) => kind === "params");
+  const value = param && runs.first(1)[0]?.values[param.name];
   return (
     <ul class="examples">
-      {exampleFilters(metric, params[0]).map(([filter, meaning]) => (
+      {exampleFilters(metric?.key, param?.key, value).map(([filter, meaning]) => (
         <li key={filter}>
           <button type="button" onClick={() => onChoose(filter)}>
             <code>{filter}</code>
