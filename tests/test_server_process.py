@@ -518,6 +518,23 @@ def test_a_run_that_cannot_be_looked_up(tmp_path: Path) -> None:
         assert history(server, run_id) == [1]
 
 
+@pytest.mark.slow
+def test_a_catalog_that_another_program_has_locked(tmp_path: Path) -> None:
+    """While the catalog is locked, logging goes on, and all who read are soon told to try again."""
+    with serving(tmp_path / "store") as server:
+        run_id = new_run(server)
+        catalog = sqlite3.connect(server.store / "catalog.db", isolation_level=None)
+        with closing(catalog), ThreadPoolExecutor(12) as pool:
+            catalog.execute("BEGIN IMMEDIATE")
+            server.post("/runs/log-metric", point(run_id, 1))  # what the store would have to take
+            path = f"{API}/runs/get?run_id={run_id}"
+            # One after the other they would wait for longer than any of these clients does.
+            replies = pool.map(lambda _: server.request("GET", path), range(12))
+            assert [each.error_code() for each in replies] == ["TEMPORARILY_UNAVAILABLE"] * 12
+            catalog.execute("ROLLBACK")
+        assert history(server, run_id) == [1]
+
+
 def test_the_environment_of_the_server_is_not_its_clients(tmp_path: Path) -> None:
     """Settings that describe the training of whoever starts the server change no request."""
     leaks = {

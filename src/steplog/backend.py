@@ -12,11 +12,12 @@ import atexit
 import os
 import re
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from steplog import forks, settings
-from steplog.exceptions import MlflowException, invalid
+from steplog.exceptions import MlflowException, StoreError, invalid
 from steplog.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from steplog.stores.base import Position, RunRecord, Store
 
 DEFAULT_DIRECTORY = "steplog-store"
+LOCK_SECONDS = 30.0
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*")
 _backends: dict[str, Backend] = {}
 
@@ -35,6 +37,8 @@ class Backend:
     Attributes:
         directory: absolute path; need not exist.
         recorder: where this process's calls go.
+        lock_seconds: how long a reader waits while another program has locked the catalog. To be
+            set before anything is read.
 
     """
 
@@ -42,6 +46,7 @@ class Backend:
         self.directory = directory
         self.journals = os.path.join(directory, "journal")
         self.recorder = Recorder(directory)
+        self.lock_seconds = LOCK_SECONDS
         self._reset()
 
     def _reset(self) -> None:
@@ -49,6 +54,7 @@ class Backend:
         # thread; a forked child must not use the parent's, and makes its own.
         self._lock = threading.RLock()
         self._ingestor: Ingestor | None = None
+        self._failed: tuple[float, str] | None = None
 
     def consult(self) -> Store | None:
         """Return the store where a write should look before it is made; None where it need not.
@@ -67,9 +73,18 @@ class Backend:
             StoreError: it cannot be read now.
 
         """
+        began = time.monotonic()
         with self._lock:
-            self.ingest()
-            return self._open().store
+            # Who waited here while somebody else waited for the catalog in vain has waited enough:
+            # one after the other would take minutes.
+            if self._failed is not None and self._failed[0] >= began:
+                raise StoreError(self._failed[1])
+            try:
+                self.ingest()
+                return self._open().store
+            except StoreError as error:
+                self._failed = time.monotonic(), error.message
+                raise
 
     def ingest(self, progress: Callable[[int], None] | None = None) -> IngestReport:
         """Ingest all journals; see `steplog.ingest.Ingestor.ingest`."""
@@ -120,7 +135,7 @@ class Backend:
                 from steplog.ingest import Ingestor
                 from steplog.stores import open_store
 
-            self._ingestor = Ingestor(open_store(self.directory), self.journals)
+            self._ingestor = Ingestor(open_store(self.directory, self.lock_seconds), self.journals)
             atexit.register(self.close)
         return self._ingestor
 

@@ -42,6 +42,8 @@ MLFLOW_VERSION = "3.17.2"
 """Whose API this is."""
 STOP_SECONDS = 10
 """How long requests that are under way may take when the server is told to end."""
+LOCK_SECONDS = 5.0
+"""How long a request waits while another program has locked the catalog; then it is told 503."""
 BACKLOG = 1024
 _CONNECTIONS = 4096
 _OTHER_FILES = 256
@@ -91,6 +93,7 @@ def prepare(options: Options) -> Backend:
 
     """
     chosen = backend(options.store)
+    chosen.lock_seconds = LOCK_SECONDS
     try:
         os.makedirs(chosen.directory, exist_ok=True)
     except OSError as error:
