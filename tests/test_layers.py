@@ -68,7 +68,7 @@ LAYERS = """
     grouping
     journal chunk fold downsample buckets
     filesystem summary
-    points operations entities rules rows query recent direction
+    points operations entities rules rows query recent direction ticks
     settings
     exceptions forks git
 """

@@ -15,7 +15,7 @@ import io
 import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 import numpy as np
@@ -328,9 +328,11 @@ class _Frame:
 
     def value_labels(self, height: int, dots: int) -> dict[int, str]:
         """Label round values: line from above -> text, where a line has `dots` rows of dots."""
-        ticks = (_log_ticks if self.log else _ticks)(self.low, self.high, max(height // 2, 2))
-        texts = [f"{tick:.9g}" for tick in ticks] if self.log else _tick_texts(ticks)
-        levels = np.array([math.log10(tick) if self.log else tick for tick in ticks])
+        values = (ticks.powers if self.log else ticks.even)(
+            self.low, self.high, max(height // 2, 2)
+        )
+        texts = [f"{each:.9g}" for each in values] if self.log else ticks.texts(values)
+        levels = np.array([math.log10(each) if self.log else each for each in values])
         rows = np.rint(self._upward(levels) * (height * dots - 1)).astype(int) // dots
         return dict(zip((height - 1 - rows).tolist(), texts, strict=True))
 
@@ -338,7 +340,7 @@ class _Frame:
         """Label round steps in one line of text."""
         line = ""
         room = _longest(f"{step:,}" for step in (self.first_step, self.last_step)) + 4
-        for step in _step_ticks(self.first_step, self.last_step, max(width // room, 1)):
+        for step in ticks.whole(self.first_step, self.last_step, max(width // room, 1)):
             text = f"{step:,}"
             fraction = float(self._across(np.array([step]))[0])
             start = round(fraction * (width - 1)) - len(text) // 2
@@ -446,53 +448,6 @@ def _paint(text: str, code: int, screen: Screen) -> str:
     if not (screen.colour and code and text.strip()):
         return text
     return f"\x1b[{code}m{text}\x1b[0m"
-
-
-def _round_up(distance: float) -> float:
-    """The next of 1, 2, 5, 10, 20, … that is not below a distance, as far as floats go."""
-    magnitude = 10.0 ** math.floor(math.log10(distance))
-    enough = distance * (1 - 1e-9)
-    rounded = next(m * magnitude for m in (1, 2, 5, 10) if m * magnitude >= enough)
-    return min(rounded, sys.float_info.max)
-
-
-def _ticks(low: float, high: float, count: int) -> list[float]:
-    """Return about `count` round values between two others."""
-    # Below the smallest normal float, powers of ten have no digits to be round in.
-    distance = _round_up(max(high / count - low / count, sys.float_info.min))
-    # The ends count as inside although a multiple of 0.2 may miss them by a rounding error.
-    first, last = math.ceil(low / distance - 1e-9), math.floor(high / distance + 1e-9)
-    return [i * distance for i in range(first, last + 1)]
-
-
-def _log_ticks(low: float, high: float, count: int) -> list[float]:
-    """Return about `count` round values between 10**low and 10**high."""
-    low, high = max(low, -323.0), min(high, 308.0)  # what a float can be, with some room around it
-    decades = range(math.floor(low), math.floor(high) + 1, max(math.ceil((high - low) / count), 1))
-    digits = (1, 2, 5) if high - low < 2 else (1,)
-    ticks = [digit * 10.0**decade for decade in decades for digit in digits]
-    inside = [tick for tick in ticks if low <= math.log10(tick) <= high]
-    if len(inside) > 1:
-        return inside
-    return [tick for tick in _ticks(10.0**low, 10.0**high, count) if tick > 0]
-
-
-def _step_ticks(first: int, last: int, count: int) -> range:
-    """Return about `count` round steps, the first and the last included if they are round."""
-    distance = max(int(_round_up(max(last - first, 1) / count)), 1)
-    return range(-(-first // distance) * distance, last + 1, distance)
-
-
-def _tick_texts(ticks: Sequence[float]) -> list[str]:
-    """Return round values with the digits that tell them apart, and no more."""
-    largest = max(map(abs, ticks), default=0.0)
-    apart = min((b - a for a, b in pairwise(ticks)), default=largest) or 1.0
-    digits = math.floor(math.log10(apart) + 1e-9)
-    wanted = max(math.floor(math.log10(largest or 1.0)) - digits, 0)
-    plain = [f"{tick:.{max(-digits, 0)}f}" for tick in ticks]
-    powers = [f"{tick:.{wanted}e}" for tick in ticks]
-    # Powers of ten only where they are much shorter: most people read 100000 with more ease.
-    return plain if _longest(plain) <= _longest(powers) + 2 else powers
 
 
 def _longest(texts: Iterable[str]) -> int:
