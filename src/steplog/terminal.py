@@ -25,6 +25,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from steplog import ticks
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
