@@ -69,6 +69,11 @@ def test_the_table_lists_all_runs_but_draws_those_on_screen(opened: Opened) -> N
     expect(line(page, "run 0")).to_have_attribute("aria-rowindex", str(1 + RUNS))
     expect(page.locator(".placeholder")).to_have_count(0)
     assert page.locator(".lines [role=row]").count() < 60
+    page.get_by_role("button", name="Compare").click()
+    page.get_by_role("link", name="run 0", exact=True).click()
+    page.get_by_role("button", name="← Runs").click()
+    expect(line(page, "run 0")).to_be_in_viewport()
+    assert "page=compare" in page.url
 
 
 def test_a_filter_is_mlflows_or_a_part_of_a_name(opened: Opened) -> None:

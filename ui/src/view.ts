@@ -179,6 +179,7 @@ function decodeValue(name: keyof View, text: string, standard: unknown): unknown
 }
 
 let current: View = DEFAULTS;
+let left: Page = "charts";
 const listeners = new Set<() => void>();
 
 /** Take the view from the address, now and whenever the person goes back or forward. */
@@ -194,12 +195,16 @@ export function startView(): void {
 
 export const getView = (): View => current;
 
+/** Return the page from which a run was opened: where its page leads back to. */
+export const pageBefore = (): Page => left;
+
 /** Change some of the view. Another page or run can be left again with the browser's back. */
 export function setView(change: Partial<View>): void {
   const before = current;
   current = { ...current, ...change };
   const address = `#${encodeView(current)}`;
   const moves = before.page !== current.page || before.run !== current.run;
+  if (before.page !== "run") left = before.page;
   if (address !== location.hash)
     history[moves ? "pushState" : "replaceState"](null, "", address);
   for (const listener of listeners) listener();

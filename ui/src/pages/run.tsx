@@ -20,7 +20,7 @@ import { Button, Empty } from "../parts/controls";
 import { NoteEditor, Pairs, Tags } from "../parts/editor";
 import { formatCount, formatSpan, formatTime } from "../parts/format";
 import { duration, Status } from "../parts/status";
-import { encodeView, getView, setView, useView } from "../view";
+import { encodeView, getView, pageBefore, setView, useView } from "../view";
 import { ChartSections } from "./chartsections";
 import { matching } from "./summary";
 import { SummaryTable } from "./summarytable";
@@ -80,7 +80,7 @@ function Unknown({ runId }: { runId: string }) {
 
 function Top({ run, writes }: { run: Detail; writes: boolean }) {
   const [isNoting, setNoting] = useState(false);
-  const back = () => setView({ page: "charts", run: "" });
+  const back = () => setView({ page: pageBefore(), run: "" });
   const isDeleted = run.stage === "deleted";
   return (
     <header class="run-top">

@@ -14,6 +14,9 @@ interface Seen {
   pins: number;
 }
 
+/** How far what was scrolled: for who comes back from the page of a run. */
+let remembered = { listed: "", top: 0 };
+
 /**
  * Hold the rows of a box that scrolls.
  *
@@ -33,8 +36,14 @@ export function useStillness(
   const held = useRef<number | null>(null);
   const listed = JSON.stringify([filter, order, stage, nested, experiments]);
   useLayoutEffect(() => {
+    const element = box.current;
+    if (!element) return;
     seen.current.runId = null;
-    if (box.current) release(box.current);
+    if (remembered.listed === listed) element.scrollTop = remembered.top;
+    else release(element);
+    const remember = () => void (remembered = { listed, top: element.scrollTop });
+    element.addEventListener("scroll", remember, { passive: true });
+    return () => element.removeEventListener("scroll", remember);
   }, [listed]);
   useLayoutEffect(() => {
     const element = box.current;
