@@ -91,20 +91,47 @@ def small_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small_stretches")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(points=some_points, most=st.integers(2, 12), x=st.sampled_from(["step", "time"]))
-def test_buckets_are_those_of_the_points(points: list[Point], most: int, x: str) -> None:
-    """Whatever is logged, each bucket tells exactly what its points are, on either axis."""
+@given(
+    points=some_points,
+    most=st.integers(2, 12),
+    x=st.sampled_from(["step", "time"]),
+    window=st.none() | st.tuples(steps, steps).map(sorted),
+)
+def test_buckets_are_those_of_the_points(
+    points: list[Point], most: int, x: str, window: list[int] | None
+) -> None:
+    """Whatever is logged, each bucket tells exactly what its points in the window are."""
     store = MemoryStore()
     logged(store, *points)
-    made = chart(store, query(buckets=most, x=x))
+    x_min, x_max = window or (-(2**63), 2**63 - 1)
+    asked = query(buckets=most, x=x)
+    made = chart(store, asked._replace(x_min=x_min, x_max=x_max) if window else asked)
     assert made.x.size <= most
-    step, time, value = (np.array(column) for column in zip(*in_order(points), strict=True))
-    over = time if x == "time" else step
+    places = [point[1 if x == "time" else 0] for point in in_order(points)]
+    inside = [(at, point[2]) for at, point in zip(places, in_order(points), strict=True)]
+    inside = [(at, value) for at, value in inside if x_min <= at <= x_max]
+    if not inside:
+        assert made.lines[0].columns["count"].sum() == 0
+        return
     # The grid is compared in whole numbers: as floats, large steps would leave their buckets.
-    index = [int(each) // max(int(made.width), 1) for each in over.tolist()]
-    first = min(index)
+    width = max(int(made.width), 1)
+    first = max(min(places), x_min) // width
+    index = np.array([at // width - first for at, _ in inside], np.float64)
     shown = made._replace(x=np.arange(made.x.size, dtype=np.float64), width=0.0)
-    expected(np.array([each - first for each in index], np.float64), value.astype(float), shown)
+    expected(index, np.array([value for _, value in inside]), shown)
+
+
+@pytest.mark.usefixtures("small_stretches")
+def test_a_window_cuts_stretches() -> None:
+    """Of a stretch and a bucket that reach out of the window, only the points inside count."""
+    store = MemoryStore()
+    logged(store, *((step, 0, float(step)) for step in range(100)))
+    made = chart(store, query(buckets=2, x_min=33, x_max=66))
+    assert (made.x.tolist(), made.width) == ([32.0, 64.0], 32.0)
+    [line] = made.lines
+    assert line.columns["count"].tolist() == [31, 3]
+    assert line.columns["min"].tolist() == [33, 64]
+    assert line.columns["max"].tolist() == [63, 66]
 
 
 @pytest.mark.usefixtures("small_stretches")
@@ -175,6 +202,9 @@ def test_zooming_shows_the_points_in_the_end(store: Store) -> None:
     assert not wide.exact
     assert 50 <= wide.x.size <= 100
     expected(np.arange(50_000.0), value, wide)
+    middle = chart(store, query(buckets=100, x_min=20_000, x_max=29_999))
+    assert 50 <= middle.x.size <= 100
+    assert middle.lines[0].columns["count"].sum() == 10_000
     narrow = chart(store, query(buckets=100, x_min=20_000, x_max=20_099))
     assert narrow.exact
     assert narrow.x.tolist() == list(range(20_000, 20_100))

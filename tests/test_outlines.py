@@ -48,9 +48,12 @@ def test_what_is_kept_is_what_is_there(
     assert_same()
     other.seal(RUN)
     assert_same()
-    logged(10_000, 50, time=7)  # late: some chunks are made anew
+    before = other.outline(1).size
+    logged(10_000, 50, time=-7)
+    logged(20_000, 50)  # repeated: the chunks around are made anew
     assert_same()
     other.seal(RUN)
+    assert other.outline(1).size == before, "as many chunks as before, but others"
     assert_same()
     logged(40_000, 9_000)
     logged(39_000, 9_000)

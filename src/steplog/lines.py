@@ -209,7 +209,7 @@ class WholeLine(NamedTuple):
         read: Sequence[tuple[Index, Buckets]],
         grid: Grid,
     ) -> tuple[Index, Buckets]:
-        """Return, in series order, what is known of the points in each bucket from `start` on."""
+        """Return, in series order, what is known of the points in each bucket."""
         known = outline[plan.known]
         index = np.concatenate([grid.locate(self._bounds(known)[0]), *(part[0] for part in read)])
         # With the type given, for finding it out takes longer than all the rest.
@@ -217,7 +217,6 @@ class WholeLine(NamedTuple):
         sizes = [part[0].size for part in read]
         stretch = np.concatenate([plan.known, np.repeat(plan.read, sizes)])
         order = np.argsort(stretch, kind="stable")
-        order = order[index[order] >= plan.start]
         return index[order], buckets.take(order)
 
     def _unchanged(
