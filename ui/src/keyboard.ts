@@ -14,16 +14,21 @@ export interface Shortcut {
   act(event: KeyboardEvent): void;
 }
 
-const active = new Set<readonly Shortcut[]>();
+/** With how many components have them on screen. */
+const active = new Map<readonly Shortcut[], number>();
 
 /** Return the shortcuts that are in force, in the order in which they were added. */
-export const shortcuts = (): Shortcut[] => [...active].flat();
+export const shortcuts = (): Shortcut[] => [...active.keys()].flat();
 
 /** Have these shortcuts while the component is on screen. Give the same array every time. */
 export function useShortcuts(own: readonly Shortcut[]): void {
   useEffect(() => {
-    active.add(own);
-    return () => void active.delete(own);
+    active.set(own, (active.get(own) ?? 0) + 1);
+    return () => {
+      const others = (active.get(own) ?? 1) - 1;
+      if (others) active.set(own, others);
+      else active.delete(own);
+    };
   }, [own]);
 }
 
@@ -31,9 +36,10 @@ export function useShortcuts(own: readonly Shortcut[]): void {
 export function startKeyboard(): void {
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
-    if (document.querySelector("dialog[open]")) return;
+    const dialog = document.querySelector("dialog[open]");
     const found = shortcuts().findLast(
-      ({ key, within }) => key === event.key && (!within || isWithin(event.target, within)),
+      ({ key, within }) =>
+        key === event.key && (within ? isWithin(event.target, within) : !dialog),
     );
     if (!found) return;
     event.preventDefault();

@@ -5,19 +5,23 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { getPoints, type Detail } from "../data/api";
 import { feed } from "../data/feed";
 import type { ChartData, ChartQuery } from "../data/wire";
+import { useShortcuts } from "../keyboard";
 import { Button, Menu } from "../parts/controls";
-import { formatCount } from "../parts/format";
+import { formatCount, formatNumber } from "../parts/format";
 import { setView, useView, type View } from "../view";
 import { DataTable } from "./datatable";
 import { save, toCsv, toPng, toSvg } from "./export";
 import { buildModel, type Model, type Style } from "./model";
 import { identifier } from "./names";
-import { Plot } from "./plot";
+import { CHART_KEYS, setKeyed, zoomOut } from "./keys";
+import { emphasiseRun, Plot } from "./plot";
 import { Tooltip } from "./tooltip";
 
 const HEIGHT = 280;
-/** What is not the plot: the title above it, and legend and notes below it. */
-const FRAME = 82;
+/** What is not the plot: the title above it and the notes below it, and the legend. */
+const FRAME = 64;
+const LEGEND_HEIGHT = 18;
+/** More lines than this have no legend: the table of runs has their colours. */
 const LEGEND = 8;
 
 interface MetricChartProps {
@@ -32,31 +36,41 @@ interface MetricChartProps {
 
 /** A line for each series of these runs, or for each group of them, as the view says. */
 export function MetricChart({ title, keys, runs, height = HEIGHT, onEnlarge }: MetricChartProps) {
-  const inside = height - FRAME;
   const view = useView();
+  const figure = useRef<HTMLElement>(null);
   const root = useRef<HTMLDivElement>(null);
   const width = useWidth(root);
-  const { data, error } = useChart(width ? chartQuery(view, keys, runs, width) : null);
-  const style = styleOf(view);
+  const { answer, error, busy } = useChart(width ? chartQuery(view, keys, runs, width) : null);
+  const style = styleOf(view, answer?.query);
+  const data = answer?.data;
   const model = useMemo(
-    () => data && buildModel(data, style, identifier(data, runs)),
+    () => (data ? buildModel(data, style, identifier(data, runs)) : null),
     [data, JSON.stringify(style), runs.map((run) => run.run_id + run.run_name).join()],
   );
+  const hasLegend = !model || model.lines.length <= LEGEND;
+  const inside = height - FRAME - (hasLegend ? LEGEND_HEIGHT : 0);
   const plot = usePlot(root, model, width, inside);
   const [table, setTable] = useState(false);
+  const showTable = () => setTable(true);
+  useShortcuts(CHART_KEYS);
+  useEffect(() => {
+    if (figure.current) setKeyed(figure.current, { plot: plot.current, showTable });
+  });
   const state = error ? "error" : !model ? "loading" : model.total ? "ready" : "empty";
   return (
     <figure
+      ref={figure}
       class="chart"
       data-state={state}
       data-points={model?.shown}
       data-total={model?.total}
       data-exact={model?.exact}
       data-lines={model?.lines.length}
+      aria-busy={busy}
       aria-label={title}
       tabIndex={0}
       style={{ height: `${height}px` }}
-      onKeyDown={(event) => model && onKey(event, model, plot.current, () => setTable(true))}
+      onBlur={() => plot.current?.leave()}
     >
       <figcaption>
         <h3 title={title}>{title}</h3>
@@ -65,13 +79,13 @@ export function MetricChart({ title, keys, runs, height = HEIGHT, onEnlarge }: M
             ⤢
           </Button>
         )}
-        {model && <Actions model={model} title={title} keys={keys} runs={runs} onTable={() => setTable(true)} />}
+        {model && <Actions model={model} title={title} keys={keys} runs={runs} onTable={showTable} />}
       </figcaption>
       <div class="plot" ref={root} style={{ height: `${inside}px` }} role="img" aria-label={description(title, model)}>
-        {state === "empty" && <p class="over">No point of it lies in this window.</p>}
+        {state === "empty" && <p class="over">{whyEmpty(view)}</p>}
         {error && <p class="over problem">{error.message}</p>}
       </div>
-      {model && <Footer model={model} />}
+      {model && <Footer model={model} hasLegend={hasLegend} />}
       {table && model && <DataTable model={model} title={title} onClose={() => setTable(false)} />}
     </figure>
   );
@@ -87,34 +101,47 @@ function chartQuery(
   return {
     run_ids: runs.map((run) => run.run_id),
     keys,
-    x: view.x === "metric" && !view.xKey ? "step" : view.x,
+    ...axisOf(view),
     buckets: Math.max(Math.ceil(width / 100) * 100, 200),
-    ...(view.x === "metric" && view.xKey && { x_key: view.xKey }),
     ...(!Number.isNaN(view.xMin) && { x_min: view.xMin }),
     ...(!Number.isNaN(view.xMax) && { x_max: view.xMax }),
     ...(view.group.length && { group_by: view.group, aggregate: view.aggregate, band: view.band }),
   };
 }
 
-function styleOf(view: View): Style {
+/** Return how a chart is drawn: on the axis that its data is for, which may not yet be the view's. */
+function styleOf(view: View, answered: ChartQuery | undefined): Style {
   const { logX, y, smoothing, strength, clip, xMin, xMax } = view;
-  const x = view.x === "metric" && !view.xKey ? "step" : view.x;
-  return { x, logX, y, smoothing, strength, clip, xMin, xMax };
+  const asked = axisOf(view);
+  const x = answered?.x ?? asked.x;
+  const isOther = x !== asked.x || answered?.x_key !== asked.x_key;
+  return { x, logX, y, smoothing, strength, clip, xMin: isOther ? NaN : xMin, xMax: isOther ? NaN : xMax };
+}
+
+function axisOf({ x, xKey }: View): Pick<ChartQuery, "x" | "x_key"> {
+  if (x !== "metric") return { x };
+  return xKey ? { x, x_key: xKey } : { x: "step" };
+}
+
+interface Answer {
+  query: ChartQuery;
+  data: ChartData;
 }
 
 /** Follow a chart; what was received stays until the next query is answered. */
-function useChart(query: ChartQuery | null): { data: ChartData | null; error: Error | null } {
-  const [data, setData] = useState<ChartData | null>(null);
+function useChart(query: ChartQuery | null): { answer: Answer | null; error: Error | null; busy: boolean } {
+  const [answer, setAnswer] = useState<Answer | null>(null);
   const [error, setError] = useState<Error | null>(null);
+  const text = JSON.stringify(query);
   useEffect(() => {
     if (!query) return;
-    const receive = (fresh: ChartData) => {
-      setData(fresh);
+    const receive = (data: ChartData) => {
+      setAnswer({ query, data });
       setError(null);
     };
     return feed.subscribe(query, { receive, fail: setError });
-  }, [JSON.stringify(query)]);
-  return { data, error };
+  }, [text]);
+  return { answer, error, busy: !error && JSON.stringify(answer?.query ?? null) !== text };
 }
 
 function useWidth(root: { current: HTMLElement | null }): number {
@@ -146,16 +173,16 @@ function usePlot(
     const tooltip = new Tooltip(element);
     const made = new Plot(element, {
       hover: (index, here, left, top) => {
-        if (index === null || !here || !shown.current) {
-          tooltip.hide();
-          made.emphasise("");
-          return;
-        }
+        if (!here) tooltip.hide();
+        if (index === null) made.emphasise("");
+        if (index === null || !here || !shown.current) return;
         const place = (value: number) => made.place(value);
-        made.emphasise(tooltip.show(shown.current, index, { left, top }, place));
+        const near = tooltip.show(shown.current, index, made.around(index), { left, top }, place);
+        emphasiseRun(near?.line.runIds[0] ?? "");
+        made.emphasise(near?.line.id ?? "");
       },
       zoom: (xMin, xMax) => setView({ xMin, xMax }),
-      zoomOut: () => setView({ xMin: NaN, xMax: NaN }),
+      zoomOut,
     }, { width, height });
     plot.current = made;
     if (shown.current) made.draw(shown.current);
@@ -204,64 +231,49 @@ function Actions({ model, title, keys, runs, onTable }: ActionsProps) {
   );
 }
 
-function Footer({ model }: { model: Model }) {
-  const raw = model.shown === model.total;
-  const notes = [
-    raw
-      ? `${formatCount(model.total, "point")}, all shown`
-      : `${model.shown.toLocaleString("en")} of ${formatCount(model.total, "point")}, every extreme shown`,
-    model.nan && `${model.nan.toLocaleString("en")} NaN`,
-    model.infinite && `${model.infinite.toLocaleString("en")} infinite`,
-    model.clipped && `${model.clipped.toLocaleString("en")} beyond the axis`,
-    model.unplaced && `${model.unplaced.toLocaleString("en")} not positive`,
-  ].filter(Boolean);
+/** Below the plot: what the colours mean, and how much of what there is was drawn. */
+function Footer({ model, hasLegend }: { model: Model; hasLegend: boolean }) {
+  const notes = notesOn(model);
   return (
     <footer>
-      {model.lines.length <= LEGEND && (
+      {hasLegend && (
         <ul class="legend">
           {model.lines.map(({ line, name, stroke }) => (
             <li key={line.id} title={name}>
               <svg width="18" height="8" aria-hidden="true">
                 <path d="M0 4h18" stroke={stroke.colour} stroke-width="2" stroke-dasharray={stroke.dash.join(" ")} />
               </svg>
-              {name}
+              <bdi>{name}</bdi>
             </li>
           ))}
         </ul>
       )}
-      <span class="points">{notes.join(" · ")}</span>
+      <p class="points" title={`${notes}. Every extreme lies within what is drawn.`}>{notes}</p>
     </footer>
   );
 }
 
-function description(title: string, model: Model | null): string {
-  if (!model) return `${title}, loading`;
-  const [low, high] = model.yRange;
-  return `${title}: ${formatCount(model.lines.length, "line")} between ${low} and ${high}, ${formatCount(model.total, "point")}`;
+function notesOn(model: Model): string {
+  const number = (count: number) => count.toLocaleString("en");
+  const { shown, total, nan, infinite, clipped, unplaced } = model;
+  return [
+    `${number(shown)} of ${formatCount(total, "point")}`,
+    nan && `${number(nan)} NaN`,
+    infinite && `${number(infinite)} infinite`,
+    clipped && `${number(clipped)} beyond the axis`,
+    unplaced && `${number(unplaced)} not positive`,
+  ].filter(Boolean).join(" · ");
 }
 
-function onKey(event: KeyboardEvent, model: Model, plot: Plot | null, showTable: () => void): void {
-  if (event.target !== event.currentTarget) return;
-  const [low, high] = model.xRange;
-  const span = high - low;
-  const zoom = (factor: number) => {
-    const middle = low + span / 2;
-    setView({ xMin: middle - (span * factor) / 2, xMax: middle + (span * factor) / 2 });
-  };
-  const pan = (share: number) => setView({ xMin: low + span * share, xMax: high + span * share });
-  const acts: Readonly<Record<string, () => void>> = {
-    "+": () => zoom(0.5),
-    "-": () => zoom(2),
-    "0": () => setView({ xMin: NaN, xMax: NaN }),
-    ArrowLeft: () => pan(-0.25),
-    ArrowRight: () => pan(0.25),
-    t: showTable,
-    Home: () => plot?.point(0),
-    End: () => plot?.point(model.at.length - 1),
-  };
-  const act = acts[event.key];
-  if (!act) return;
-  event.preventDefault();
-  event.stopPropagation();
-  act();
+function whyEmpty({ xMin, xMax, x, xKey }: View): string {
+  if (!Number.isNaN(xMin) || !Number.isNaN(xMax)) return "No point lies in this window. A double click shows everything.";
+  if (x === "metric" && xKey) return `It has no point at or after the first one of ${xKey}.`;
+  return "It has no points.";
+}
+
+function description(title: string, model: Model | null): string {
+  if (!model) return `${title}, loading`;
+  const [low, high] = model.yRange.map(formatNumber);
+  const lines = formatCount(model.lines.length, "line");
+  return `${title}: ${lines} between ${low} and ${high}, ${formatCount(model.total, "point")}`;
 }

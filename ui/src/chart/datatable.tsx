@@ -1,9 +1,9 @@
 // What a chart draws, as a table: for screen readers, and for whoever wants the numbers.
 
 import { Dialog } from "../parts/controls";
-import { formatNumber } from "../parts/format";
 import { formatX } from "./axis";
 import type { Model } from "./model";
+import { textAt } from "./names";
 
 const MOST_ROWS = 200;
 const MOST_LINES = 20;
@@ -29,10 +29,8 @@ export function DataTable({ model, title, onClose }: { model: Model; title: stri
             {rows.map((index) => (
               <tr key={index}>
                 <th scope="row">{formatX(model.left[index] as number, model.style.x)}</th>
-                {lines.map(({ line, y, count, min, max }) => (
-                  <td key={line.id}>
-                    {count[index] ? cell(y[index] as number, min[index] as number, max[index] as number) : ""}
-                  </td>
+                {lines.map((drawn) => (
+                  <td key={drawn.line.id}>{drawn.count[index] ? textAt(drawn, index) : ""}</td>
                 ))}
               </tr>
             ))}
@@ -47,8 +45,4 @@ export function DataTable({ model, title, onClose }: { model: Model; title: stri
       )}
     </Dialog>
   );
-}
-
-function cell(y: number, min: number, max: number): string {
-  return min < max ? `${formatNumber(y)} (${formatNumber(min)} … ${formatNumber(max)})` : formatNumber(y);
 }

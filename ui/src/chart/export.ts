@@ -49,7 +49,7 @@ export function toSvg(model: Model, title: string, ink: string, ground: string):
     y: (value: number) => INSIDE.top + (1 - upward.place(value)) * inner.height,
   };
   const parts: string[] = [];
-  drawLines(model, placing, svgPen(parts, INSIDE.top, HEIGHT - INSIDE.bottom), "");
+  drawLines(model, placing, svgPen(parts, INSIDE.top, HEIGHT - INSIDE.bottom));
   const frame = `x="${INSIDE.left}" y="${INSIDE.top}" width="${inner.width}" height="${inner.height}"`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" font-family="system-ui, sans-serif" font-size="12">`,

@@ -175,13 +175,14 @@ function withoutOutliers(
   high: number,
   log: boolean,
 ): [number, number] {
-  const scaled = log ? ends.map(Math.log) : ends;
-  const sorted = Float64Array.from(scaled).sort();
+  const sorted = Float64Array.from(ends).sort();
   const percentile = (share: number) => sorted[Math.round(share * (sorted.length - 1))] as number;
   const [from, to] = [percentile(0.02), percentile(0.98)];
-  const room = (to - from) / 2;
-  const unscaled = log ? Math.exp : (value: number) => value;
-  return [Math.max(low, unscaled(from - room)), Math.min(high, unscaled(to + room))];
+  // By factors where the axis is logarithmic; by sums elsewhere.
+  const room = log ? Math.sqrt(to / from) : to / 2 - from / 2;
+  return log
+    ? [Math.max(low, from / room), Math.min(high, to * room)]
+    : [Math.max(low, from - room), Math.min(high, to + room)];
 }
 
 function withRoom(low: number, high: number, log: boolean): [number, number] {

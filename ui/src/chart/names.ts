@@ -1,9 +1,10 @@
-// How the lines of a chart are called, and what they are drawn with.
+// How the lines of a chart are called, what they are drawn with, and what they are, as a text.
 
 import type { Detail } from "../data/api";
 import type { ChartData, Line } from "../data/wire";
 import { strokeOf, strokeOfGroup } from "../palette";
-import type { Identity } from "./model";
+import { formatNumber } from "../parts/format";
+import type { Drawn, Identity } from "./model";
 
 /** Return a function that names the lines of a chart: no longer than it takes to tell them apart. */
 export function identifier(data: ChartData, runs: readonly Detail[]): (line: Line) => Identity {
@@ -34,4 +35,24 @@ export function groupName(group: Readonly<Record<string, string | null>>): strin
     ([field, value]) => `${field.replace(/^(params|tags|attributes)\./, "")}=${value ?? "–"}`,
   );
   return parts.join(", ") || "all runs";
+}
+
+/**
+ * Return what a line is at an element of the grid: its value, with what it ranges over where that is
+ * more than one point or run, and how many values are none.
+ */
+export function textAt(drawn: Drawn, index: number): string {
+  const { y, min, max, low, high, n, nan, posInf, negInf } = drawn;
+  const range = (from: Float64Array, to: Float64Array) =>
+    `${formatNumber(from[index] as number)} … ${formatNumber(to[index] as number)}`;
+  const value = y[index] as number;
+  const texts = Number.isNaN(value) ? [] : [formatNumber(value)];
+  if (low && high && !Number.isNaN(low[index] as number)) texts.push(`[${range(low, high)}]`);
+  else if ((min[index] as number) < (max[index] as number)) texts.push(`(${range(min, max)})`);
+  if (n?.[index]) texts.push(`n=${n[index]}`);
+  for (const [counts, odd] of [[nan, NaN], [posInf, Infinity], [negInf, -Infinity]] as const) {
+    const many = counts?.[index] ?? 0;
+    if (many) texts.push(many > 1 ? `${many} × ${formatNumber(odd)}` : formatNumber(odd));
+  }
+  return texts.join(" ");
 }

@@ -1,8 +1,10 @@
 // Draws the lines of a chart with a pen, which may be a canvas or an SVG: what is exported is what is
 // seen. Not here: axes.
 
-import { marksOf, shapesOf, type Mark, type Path } from "./shapes";
+import { marksOf, shapesOf, type Mark, type Path, type Shapes } from "./shapes";
 import type { Drawn, Model } from "./model";
+
+const MARK_GAP_PX = 9;
 
 /** What can draw. Coordinates are those of the page or picture, in px. */
 export interface Pen {
@@ -18,33 +20,59 @@ export interface Placing {
   y(value: number): number;
 }
 
-/** Draw all lines; the one that is highlighted is drawn last, and the others are faint. */
-export function drawLines(model: Model, placing: Placing, pen: Pen, highlight: string): void {
-  const known = model.lines.some(({ line }) => line.id === highlight);
-  const order = [...model.lines].sort(
-    (a, b) => Number(a.line.id === highlight) - Number(b.line.id === highlight),
-  );
-  for (const drawn of order)
-    drawLine(drawn, model, placing, pen, known && drawn.line.id !== highlight ? 0.25 : 1);
+/** Draw all lines, over what is around them. */
+export function drawLines(model: Model, placing: Placing, pen: Pen): void {
+  const all = model.lines.map((drawn) => [drawn, shapesOf(drawn, model)] as const);
+  for (const [drawn, shapes] of all) drawAreas(drawn, shapes, placing, pen);
+  for (const [drawn, shapes] of all) drawStrokes(drawn, shapes, model, placing, pen);
 }
 
-function drawLine(drawn: Drawn, model: Model, placing: Placing, pen: Pen, opacity: number): void {
-  const { colour, dash } = drawn.stroke;
+/** Draw one line and what is around it. */
+export function drawLine(drawn: Drawn, model: Model, placing: Placing, pen: Pen): void {
   const shapes = shapesOf(drawn, model);
-  const faint = drawn.low ? 0.08 : 0.18;
+  drawAreas(drawn, shapes, placing, pen);
+  drawStrokes(drawn, shapes, model, placing, pen);
+}
+
+function drawAreas({ low, stroke }: Drawn, shapes: Shapes, placing: Placing, pen: Pen): void {
+  const { colour } = stroke;
+  const faint = low ? 0.08 : 0.18;
   for (const path of shapes.envelope) {
     const placed = place(path, placing);
-    pen.area(placed, colour, faint * opacity);
-    pen.stroke(placed, colour, 0.75, 2.2 * faint * opacity, []);
+    pen.area(placed, colour, faint);
+    pen.stroke(placed, colour, 0.75, 2.2 * faint, []);
   }
-  for (const path of shapes.band) pen.area(place(path, placing), colour, 0.22 * opacity);
-  for (const path of shapes.raw)
-    pen.stroke(place(path, placing), colour, 1, 0.3 * opacity, dash);
-  for (const path of shapes.line) pen.stroke(place(path, placing), colour, 1.5, opacity, dash);
-  const dots = place(shapes.dots, placing);
-  for (let i = 0; i < dots.length; i += 2)
-    pen.dot(dots[i] as number, dots[i + 1] as number, 2.2, colour);
-  for (const { kind, x } of marksOf(drawn, model)) pen.mark(kind, placing.x(x), colour);
+  for (const path of shapes.band) pen.area(place(path, placing), colour, 0.22);
+}
+
+function drawStrokes(
+  drawn: Drawn,
+  shapes: Shapes,
+  model: Model,
+  placing: Placing,
+  pen: Pen,
+): void {
+  const { colour, dash } = drawn.stroke;
+  for (const path of shapes.raw) pen.stroke(place(path, placing), colour, 1, 0.3, dash);
+  for (const path of shapes.line) pen.stroke(place(path, placing), colour, 1.5, 1, dash);
+  for (const [dots, radius] of [[shapes.rawDots, 1.2], [shapes.dots, 2.2]] as const) {
+    const placed = place(dots, placing);
+    for (let i = 0; i < placed.length; i += 2)
+      pen.dot(placed[i] as number, placed[i + 1] as number, radius, colour);
+  }
+  drawMarks(marksOf(drawn, model), placing, pen, colour);
+}
+
+/** Draw marks; what lies beyond the axis for a long stretch has no more of them than fit. */
+function drawMarks(marks: readonly Mark[], placing: Placing, pen: Pen, colour: string): void {
+  const last = new Map<Mark["kind"], number>();
+  for (const { kind, x } of marks) {
+    const left = placing.x(x);
+    const isOdd = kind === "nan" || kind === "+inf" || kind === "-inf";
+    if (!isOdd && left - (last.get(kind) ?? -Infinity) < MARK_GAP_PX) continue;
+    last.set(kind, left);
+    pen.mark(kind, left, colour);
+  }
 }
 
 function place(path: Path, placing: Placing): number[] {

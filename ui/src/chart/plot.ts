@@ -5,7 +5,7 @@
 
 import { formatTicksOfX, formatTicksOfY } from "./axis";
 import type { Model } from "./model";
-import { drawLines, MARKS, type Pen } from "./pen";
+import { drawLine, drawLines, MARKS, type Pen, type Placing } from "./pen";
 import { scaleOfX, scaleOfY, type Scale } from "./scale";
 import type { Path } from "./shapes";
 
@@ -30,6 +30,12 @@ const [TOP, RIGHT, BOTTOM, TICK_GAP] = [8, 12, 22, 7];
 const [PX_PER_TICK_X, PX_PER_TICK_Y] = [80, 34];
 /** A shorter drag is a click. */
 const DRAG_PX = 4;
+/** How far from the crosshair a point still counts as being there. */
+const NEAR_PX = 14;
+/** How much of the other lines is left where one stands out. */
+const FAINT = 0.28;
+
+type Context = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D;
 
 const plots = new Set<Plot>();
 
@@ -47,6 +53,10 @@ export class Plot {
   private scales: readonly [Scale, Scale] | null = null;
   private box: Box = { left: 0, top: 0, width: 1, height: 1 };
   private highlight = "";
+  /** Where the crosshair is. */
+  private index: number | null = null;
+  /** All lines as they were drawn last: with one that stands out they are only copied. */
+  private lines: OffscreenCanvas | null = null;
   private frame = 0;
   private dragged: number | null = null;
 
@@ -71,7 +81,7 @@ export class Plot {
     this.model = model;
     const { x, logX, y } = model.style;
     this.scales = [scaleOfX(x, logX, model.xRange), scaleOfY(y, model.yRange)];
-    this.repaint();
+    this.repaint(true);
   }
 
   /** Draw one line above the others, by its id; the empty text for none. */
@@ -89,20 +99,47 @@ export class Plot {
 
   resize(width: number, height: number): void {
     this.size = { width, height };
-    this.repaint();
+    this.repaint(true);
   }
 
-  /** Draw again at the next frame. */
-  repaint(): void {
+  /** Draw again at the next frame; the lines too where they have changed. */
+  repaint(lines = false): void {
+    if (lines) this.lines = null;
     cancelAnimationFrame(this.frame);
     this.frame = requestAnimationFrame(() => this.paint());
   }
 
-  /** Move the crosshair to an element of the grid, as the pointer would. */
-  point(index: number): void {
-    const at = this.model?.at[index];
-    if (at === undefined || !this.scales) return;
-    this.pointAt(this.scales[0].place(at) * this.box.width, this.box.height / 2);
+  /** Move the crosshair by so many elements of the grid, as the pointer would. */
+  step(by: number): void {
+    const { model, scales, box } = this;
+    if (!model?.at.length || !scales) return;
+    const last = model.at.length - 1;
+    const before = this.index ?? (by > 0 ? -1 : last + 1);
+    const index = Math.min(Math.max(before + by, 0), last);
+    this.pointAt(scales[0].place(model.at[index] as number) * box.width, box.height / 2);
+  }
+
+  /** Zoom to what is between two fractions of the axis; out, where they are beyond its ends. */
+  zoomTo(from: number, to: number): void {
+    const [low, high] = [this.scales?.[0].value(from) ?? NaN, this.scales?.[0].value(to) ?? NaN];
+    if (low < high) this.listener.zoom(low, high);
+  }
+
+  /** Take the crosshairs of all plots away. */
+  leave(): void {
+    for (const plot of plots) plot.follow(null);
+  }
+
+  /** Return the first and the last element of the grid that are as good as where this one is. */
+  around(index: number): readonly [number, number] {
+    const { model, scales, box } = this;
+    if (!model || !scales) return [index, index];
+    const left = (i: number) => scales[0].place(model.at[i] as number) * box.width;
+    const here = left(index);
+    let [from, to] = [index, index];
+    while (from > 0 && here - left(from - 1) <= NEAR_PX) from -= 1;
+    while (to < model.at.length - 1 && left(to + 1) - here <= NEAR_PX) to += 1;
+    return [from, to];
   }
 
   /** Return where a value is, in px from the top of the plot's inside. */
@@ -140,15 +177,13 @@ export class Plot {
     this.dragged = null;
     this.selection.hidden = true;
     const to = this.inside(event).left;
-    if (from === null || Math.abs(to - from) < DRAG_PX || !this.scales) return;
-    const [x] = this.scales;
-    const value = (left: number) => x.value(Math.min(Math.max(left / this.box.width, 0), 1));
-    this.listener.zoom(value(Math.min(from, to)), value(Math.max(from, to)));
+    if (from === null || Math.abs(to - from) < DRAG_PX) return;
+    const place = (left: number) => Math.min(Math.max(left / this.box.width, 0), 1);
+    this.zoomTo(place(Math.min(from, to)), place(Math.max(from, to)));
   }
 
   private onLeave(): void {
-    if (this.dragged !== null) return;
-    for (const plot of plots) plot.follow(null);
+    if (this.dragged === null) this.leave();
   }
 
   private inside(event: PointerEvent): { left: number; top: number } {
@@ -171,7 +206,10 @@ export class Plot {
   /** Show the crosshair where another plot has it; nowhere for null. */
   private follow(value: number | null): void {
     const index = value === null ? null : this.cross(value);
-    if (value === null) this.crosshair.hidden = true;
+    if (value === null) {
+      this.crosshair.hidden = true;
+      this.index = null;
+    }
     this.listener.hover(index, false, 0, 0);
   }
 
@@ -180,6 +218,7 @@ export class Plot {
     const { model, scales } = this;
     if (!model?.at.length || !scales) return null;
     const index = nearest(model.at, value, scales[0]);
+    this.index = index;
     const place = scales[0].place(model.at[index] as number);
     this.crosshair.hidden = place < 0 || place > 1;
     this.crosshair.style.transform = `translateX(${place * this.box.width}px)`;
@@ -201,15 +240,39 @@ export class Plot {
     ctx.scale(ratio, ratio);
     ctx.font = FONT;
     this.paintAxes(ctx, model, scales);
-    const { left, top, width: across, height: upward } = this.box;
-    ctx.beginPath();
-    ctx.rect(left, top, across, upward);
-    ctx.clip();
-    const placing = {
-      x: (value: number) => left + scales[0].place(value) * across,
-      y: (value: number) => top + (1 - scales[1].place(value)) * upward,
+    const placing = this.placing(scales);
+    const highlit = model.lines.find(({ line }) => line.id === this.highlight);
+    ctx.globalAlpha = highlit ? FAINT : 1;
+    this.lines ??= this.paintLines(model, placing, ratio);
+    ctx.drawImage(this.lines, 0, 0, width, height);
+    if (highlit) drawLine(highlit, model, placing, this.pen(ctx));
+  }
+
+  private paintLines(model: Model, placing: Placing, ratio: number): OffscreenCanvas {
+    const { width, height } = this.canvas;
+    const layer = new OffscreenCanvas(Math.max(width, 1), Math.max(height, 1));
+    const ctx = layer.getContext("2d");
+    if (!ctx) return layer;
+    ctx.scale(ratio, ratio);
+    drawLines(model, placing, this.pen(ctx));
+    return layer;
+  }
+
+  private placing([across, upward]: readonly [Scale, Scale]): Placing {
+    const { left, top, width, height } = this.box;
+    return {
+      x: (value) => left + across.place(value) * width,
+      y: (value) => top + (1 - upward.place(value)) * height,
     };
-    drawLines(model, placing, canvasPen(ctx, top, top + upward), this.highlight);
+  }
+
+  /** Return a pen that draws within the axes. */
+  private pen(ctx: Context): Pen {
+    const { left, top, width, height } = this.box;
+    ctx.beginPath();
+    ctx.rect(left, top, width, height);
+    ctx.clip();
+    return canvasPen(ctx, top, top + height);
   }
 
   private paintAxes(
@@ -272,7 +335,7 @@ function nearest(at: Float64Array, value: number, scale: Scale): number {
 }
 
 /** Return a pen that draws on a canvas between two heights. */
-function canvasPen(ctx: CanvasRenderingContext2D, top: number, bottom: number): Pen {
+function canvasPen(ctx: Context, top: number, bottom: number): Pen {
   const trace = (path: Path) => {
     ctx.beginPath();
     for (let i = 0; i < path.length; i += 2) ctx.lineTo(path[i] as number, path[i + 1] as number);

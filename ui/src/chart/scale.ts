@@ -25,8 +25,9 @@ const SPANS = [
 
 /** Return the scale of the x axis between two values. */
 export function scaleOfX(x: X, log: boolean, range: readonly [number, number]): Scale {
-  if (log) return symlog(range, 1); // the first step is 0, which a logarithm has no place for
   const [low, high] = range;
+  if (log && x === "metric") return low > 0 ? logarithmic(range) : symlog(range, Math.max(-low, high) / 1e4);
+  if (log) return symlog(range, 1); // the first step is 0, which a logarithm has no place for
   if (x === "time") return { ...linear(range), ticks: (count) => timeTicks(low, high, count) };
   if (x === "relative") return { ...linear(range), ticks: (count) => spanTicks(low, high, count) };
   return linear(range, x === "step");
@@ -79,10 +80,10 @@ function symlog([low, high]: readonly [number, number], small: number): Scale {
   };
 }
 
-/** Return the next of 1, 2, 5, 10, 20, … that is not below a distance, nor below a least one. */
+/** Return the next of 1, 2, 5, 10, 20, … that is not much below a distance, nor below a least one. */
 function roundDistance(distance: number, least: number): number {
   const power = 10 ** Math.floor(Math.log10(distance));
-  const round = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= distance * 0.999);
+  const round = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= distance * 0.75);
   return Math.max(round ?? distance, least);
 }
 

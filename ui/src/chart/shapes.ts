@@ -9,15 +9,16 @@ import type { Drawn, Model } from "./model";
 export type Path = readonly number[];
 
 export interface Shapes {
-  /** Closed areas from smallest to largest value, stepping from bucket to bucket. */
+  /** Closed areas from smallest to largest value; of buckets, stepping from one to the next. */
   envelope: readonly Path[];
   /** Closed areas of the band of a group. */
   band: readonly Path[];
   /** The line as it is, and smoothed; broken where values are not finite. */
   raw: readonly Path[];
   line: readonly Path[];
-  /** Points that have no neighbour to be joined with. */
+  /** Points that have no neighbour to be joined with: of the line, and of the line as it is. */
   dots: Path;
+  rawDots: Path;
 }
 
 /** Where a value that no axis has a place for stands, and what it is. */
@@ -28,14 +29,19 @@ export interface Mark {
 
 export function shapesOf(drawn: Drawn, model: Model): Shapes {
   const line = strokes(drawn.smooth, drawn, model);
-  const dots = line.filter((path) => path.length === 2).flat();
-  const several = !model.exact || drawn.min !== drawn.y;
+  const raw = drawn.smooth === drawn.y ? [] : strokes(drawn.y, drawn, model);
+  const alone = (paths: readonly Path[]) => paths.filter((path) => path.length === 2).flat();
+  const { min, max, low, high } = drawn;
   return {
-    envelope: several ? areas(drawn.min, drawn.max, model) : [],
-    band: drawn.low && drawn.high ? ribbons(drawn.low, drawn.high, drawn, model) : [],
-    raw: drawn.smooth === drawn.y ? [] : strokes(drawn.y, drawn, model),
+    envelope:
+      !model.exact ? areas(min, max, model)
+      : min === drawn.y ? []
+      : ribbons(min, max, drawn, model),
+    band: low && high ? ribbons(low, high, drawn, model) : [],
+    raw,
     line,
-    dots,
+    dots: alone(line),
+    rawDots: alone(raw),
   };
 }
 
@@ -89,22 +95,24 @@ function areas(low: Float64Array, high: Float64Array, model: Model): Path[] {
   return found;
 }
 
-/** Return areas between two edges that go straight from x to x. */
+/** Return areas between two edges that go straight from x to x; an upright line where one is alone. */
 function ribbons(low: Float64Array, high: Float64Array, drawn: Drawn, model: Model): Path[] {
   const found: Path[] = [];
   let indices: number[] = [];
   const floor = model.style.y === "log" ? model.yRange[0] : -Infinity;
+  const edge = (ends: Float64Array) =>
+    indices.flatMap((i) => [model.at[i] as number, Math.max(ends[i] as number, floor)]);
   const close = () => {
-    if (indices.length > 1) {
-      const upper = indices.flatMap((i) => [model.at[i] as number, high[i] as number]);
-      const lower = indices.reverse().flatMap((i) => [model.at[i] as number, Math.max(low[i] as number, floor)]);
-      found.push([...upper, ...lower]);
-    }
+    if (!indices.length) return;
+    const upper = edge(high);
+    indices.reverse();
+    found.push([...upper, ...edge(low)]);
     indices = [];
   };
   for (let i = 0; i < model.at.length; i += 1) {
-    if ((high[i] as number) >= (low[i] as number)) indices.push(i);
-    else if ((drawn.count[i] as number) > 0) close();
+    const [bottom, top] = [low[i] as number, high[i] as number];
+    if (bottom <= top && top >= floor) indices.push(i);
+    else if (bottom <= top || (drawn.count[i] as number) > 0) close();
   }
   close();
   return found;

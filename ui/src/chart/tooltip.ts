@@ -4,6 +4,7 @@
 import { formatNumber } from "../parts/format";
 import { formatX } from "./axis";
 import type { Drawn, Model } from "./model";
+import { textAt } from "./names";
 
 const MOST = 12;
 const NEAR_PX = 24;
@@ -21,6 +22,7 @@ export class Tooltip {
   private readonly more = document.createElement("div");
 
   constructor(private readonly root: HTMLElement) {
+    this.box.setAttribute("aria-live", "polite");
     this.box.className = "tooltip";
     this.box.hidden = true;
     this.title.className = "at";
@@ -41,26 +43,36 @@ export class Tooltip {
   }
 
   /**
-   * Show what the lines are at an element of the grid, and return the id of the line that is
-   * nearest to the pointer; the empty text where none is near.
+   * Show what the lines are at an element of the grid, and return the line that is nearest to the
+   * pointer; null where none is near.
    *
+   * @param around the elements that are as good as it, for lines that have no point at it.
    * @param place gives the px from the top where a value is drawn.
    */
   show(
     model: Model,
     index: number,
+    around: readonly [number, number],
     pointer: { left: number; top: number },
     place: (value: number) => number,
-  ): string {
-    const entries = model.lines.flatMap((drawn) => entryOf(drawn, index));
-    const distance = ({ value }: Entry) =>
-      Number.isNaN(value) ? Infinity : Math.abs(place(value) - pointer.top);
+  ): Drawn | null {
+    const entries = model.lines.flatMap((drawn) => {
+      const found = nearestPoint(drawn, index, around);
+      return found === null ? [] : [entryOf(drawn, found, model, found === index)];
+    });
+    const distances = new Map(
+      entries.map((entry) => {
+        const { value } = entry;
+        return [entry, Number.isNaN(value) ? Infinity : Math.abs(place(value) - pointer.top)];
+      }),
+    );
+    const distance = (entry: Entry) => distances.get(entry) ?? Infinity;
     entries.sort((a, b) => distance(a) - distance(b));
     const [nearest] = entries;
     const near = nearest && distance(nearest) < NEAR_PX ? nearest : undefined;
     this.write(model, index, entries, near);
     this.move(pointer);
-    return near?.drawn.line.id ?? "";
+    return near?.drawn ?? null;
   }
 
   remove(): void {
@@ -106,25 +118,20 @@ export class Tooltip {
   }
 }
 
-function entryOf(drawn: Drawn, index: number): Entry[] {
-  const [count, y] = [drawn.count[index] ?? 0, drawn.y[index] ?? NaN];
-  const odd = [
-    [drawn.nan, "NaN"],
-    [drawn.posInf, "+Inf"],
-    [drawn.negInf, "−Inf"],
-  ] as const;
-  const odds = odd.flatMap(([counts, name]) => {
-    const many = counts?.[index] ?? 0;
-    return many ? [many > 1 ? `${many} × ${name}` : name] : [];
-  });
-  if (!count && !(drawn.n && drawn.n[index])) return [];
-  const [min, max] = [drawn.min[index] as number, drawn.max[index] as number];
-  const texts = Number.isNaN(y) ? [] : [formatNumber(y)];
-  if (drawn.low && drawn.high && !Number.isNaN(drawn.low[index] as number))
-    texts.push(`[${formatNumber(drawn.low[index] as number)} … ${formatNumber(drawn.high[index] as number)}]`);
-  else if (min < max) texts.push(`(${formatNumber(min)} … ${formatNumber(max)})`);
-  if (drawn.n) texts.push(`n=${drawn.n[index]}`);
+/** Return the element nearest to one at which a line has something; null for none around it. */
+function nearestPoint(drawn: Drawn, index: number, [from, to]: readonly [number, number]): number | null {
+  const has = (i: number) => i >= from && i <= to && ((drawn.count[i] ?? 0) > 0 || (drawn.n?.[i] ?? 0) > 0);
+  for (let by = 0; by <= to - from; by += 1) {
+    if (has(index - by)) return index - by;
+    if (has(index + by)) return index + by;
+  }
+  return null;
+}
+
+function entryOf(drawn: Drawn, index: number, model: Model, isHere: boolean): Entry {
+  const texts = [textAt(drawn, index)];
+  if (!isHere) texts.push(`at ${formatX(model.at[index] as number, model.style.x)}`);
   const smooth = drawn.smooth[index] as number;
   if (drawn.smooth !== drawn.y && !Number.isNaN(smooth)) texts.unshift(`~${formatNumber(smooth)}`);
-  return [{ drawn, value: y, text: [...texts, ...odds].join(" ") }];
+  return { drawn, value: drawn.y[index] as number, text: texts.join(" ") };
 }
