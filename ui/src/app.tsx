@@ -92,6 +92,7 @@ function Header({ session, experiments, onHelp }: HeaderProps) {
         <strong>steplog</strong>
         {session && <span class="store">{session.store}</span>}
       </a>
+      {view.page !== "run" && <h1 class="visually-hidden">Runs: {view.page}</h1>}
       <ExperimentMenu experiments={experiments} />
       <nav aria-label="Pages">
         {PAGES.map(([page, title]) => (
