@@ -72,6 +72,8 @@ test("clicks on a title sort up, down, and not at all", () => {
   assert.deepEqual([direction(first, by), direction(second, by)], ["ascending", "descending"]);
   assert.equal(nextOrder(second, by), "");
   assert.equal(direction(first, "params.x"), null);
+  const best = (key: string) => orderOf(parseColumn(`metrics.${key}.best`, [key])!);
+  assert.deepEqual([best("loss"), best("acc")], ["metrics.`loss.min`", "metrics.`acc.max`"]);
   assert.equal(orderOf(parseColumn("params.a`b", [])!), 'params."a`b"');
 });
 

@@ -1,6 +1,8 @@
 // Columns of the table: what their names mean, what they are called, and how the server sorts by
 // them. A column is named as the server is asked for it, such as `metrics.loss.min`.
 
+import { lowerIsBetter } from "./direction";
+
 /** What can be shown of a metric, the usual one first. */
 export const PARTS = [
   "last", "min", "max", "mean", "best", "first", "count", "nan_count",
@@ -89,8 +91,8 @@ export function differingParams(runs: readonly { params: Readonly<Record<string,
 
 /** Return by what the server sorts a column; null where its language cannot say it. */
 export function orderOf({ kind, key, part }: Column): string | null {
-  if (part === "best") return null;
-  const whole = part === "last" ? key : `${key}.${part}`;
+  const sorted = part === "best" ? (lowerIsBetter(key) ? "min" : "max") : part;
+  const whole = sorted === "last" ? key : `${key}.${sorted}`;
   const quote = ["`", '"'].find((each) => !key.includes(each));
   return quote === undefined ? null : `${kind}.${quote}${whole}${quote}`;
 }
