@@ -66,6 +66,7 @@ def arrays(
     return np.array(index, np.int64), np.array(value, np.float64)
 
 
+@settings(deadline=None)
 @given(placed=PLACED, cuts=st.lists(st.integers(0, 40), max_size=4))
 def test_parts_make_the_buckets_of_all_points(
     placed: list[tuple[int, float]], cuts: list[int]
@@ -78,6 +79,7 @@ def test_parts_make_the_buckets_of_all_points(
     assert_tells(gather(index, buckets, 10), placed)
 
 
+@settings(deadline=None)
 @given(placed=st.lists(PLACED, min_size=1, max_size=3))
 def test_lines_together(placed: list[list[tuple[int, float]]]) -> None:
     """The buckets of several lines together are those of all their points."""
@@ -85,6 +87,7 @@ def test_lines_together(placed: list[list[tuple[int, float]]]) -> None:
     assert_tells(together(lines), [point for each in placed for point in each])
 
 
+@settings(deadline=None)
 @given(values=st.lists(VALUES, min_size=1, max_size=20))
 def test_a_summary_that_is_enough(values: list[float]) -> None:
     """A summary that is said to be enough makes the bucket that its points make."""
@@ -99,6 +102,7 @@ def test_a_summary_that_is_enough(values: list[float]) -> None:
         assert_tells(of_summaries(summary), [(0, value) for value in values])
 
 
+@settings(deadline=None)
 @given(bounds=st.tuples(INT64, INT64).map(sorted), most=st.integers(1, 700), x=INT64)
 def test_grids_of_whole_numbers(bounds: list[int], most: int, x: int) -> None:
     """A grid holds all x between two, has its edges at multiples of a power of two, half the
@@ -117,7 +121,7 @@ def test_grids_of_whole_numbers(bounds: list[int], most: int, x: int) -> None:
     assert (first <= x <= last) == (0 <= number < grid.size)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(bounds=BOUNDS.map(sorted), most=st.integers(1, 700), part=st.floats(0, 1))
 def test_grids_of_floats(bounds: list[float], most: int, part: float) -> None:
     """A grid holds all x between two floats, each in the interval around it."""

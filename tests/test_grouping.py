@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
@@ -37,6 +37,7 @@ def test_the_factor_is_students(degrees: int) -> None:
     assert t_factor(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), rel=1e-9)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=8))
 def test_bands_are_those_of_scipy(values: list[float]) -> None:
     """Center and bands are mean, median, deviation, error and t interval of the runs' values."""
@@ -84,6 +85,7 @@ def test_large_values_do_not_overflow() -> None:
     assert np.isfinite(columns["low"]).all()
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.floats(-9, 9), st.just(float("nan"))), min_size=1))
 def test_bridges_keep_what_is_there(values: list[float | None]) -> None:
     """Bridging changes no bucket that has a value, and stays between its neighbours."""
