@@ -15,7 +15,7 @@ import { Observable } from "./store";
 import type { View } from "../view";
 
 /** Rows that are asked for together. */
-export const PAGE = 100;
+const PAGE = 100;
 
 /** What decides which rows there are, and what stands in them. */
 export type ListQuery = Omit<TableQuery, "offset" | "limit" | "snapshot">;

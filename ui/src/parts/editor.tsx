@@ -32,7 +32,7 @@ export function RunEditor({ runId, name, onClose }: RunEditorProps) {
             }}
           />
           <NoteField key={run.note} run={run} onDone={load} />
-          <h3>Tags</h3>
+          <h2>Tags</h2>
           <Tags run={run} writes onDone={load} />
         </div>
       )}

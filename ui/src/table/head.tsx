@@ -9,7 +9,7 @@ import { listQuery, runs } from "../data/runs";
 import { getView, setView, useView } from "../view";
 
 /** So many runs are selected together at most. */
-export const MOST = 200;
+const MOST = 200;
 
 /** Widths of what stands before the chosen columns: box, line, name and status; and behind them. */
 const BEFORE = [28, 28, 168, 92];

@@ -79,7 +79,7 @@ function Group({ kind, sought }: { kind: Kind; sought: string }) {
   if (!found.length) return null;
   return (
     <section>
-      <h3>{TITLES[kind]}</h3>
+      <h2>{TITLES[kind]}</h2>
       <ul>
         {found.slice(0, LISTED).map((key) => (
           <li key={key}>{kind === "metrics" ? <Metric name={key} /> : <Named kind={kind} name={key} />}</li>
