@@ -37,10 +37,11 @@ export function startKeyboard(): void {
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
     const dialog = document.querySelector("dialog[open]");
-    const found = shortcuts().findLast(
+    const possible = shortcuts().filter(
       ({ key, within }) =>
         key === event.key && (within ? isWithin(event.target, within) : !dialog),
     );
+    const found = possible.findLast(({ within }) => within) ?? possible.at(-1);
     if (!found) return;
     event.preventDefault();
     found.act(event);

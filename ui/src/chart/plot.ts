@@ -336,7 +336,10 @@ function nearest(at: Float64Array, value: number, scale: Scale): number {
 
 /** Return a pen that draws on a canvas between two heights. */
 function canvasPen(ctx: Context, top: number, bottom: number): Pen {
+  let traced: Path | null = null;
   const trace = (path: Path) => {
+    if (path === traced) return; // an area and its edge are one path
+    traced = path;
     ctx.beginPath();
     for (let i = 0; i < path.length; i += 2) ctx.lineTo(path[i] as number, path[i + 1] as number);
   };
@@ -359,6 +362,7 @@ function canvasPen(ctx: Context, top: number, bottom: number): Pen {
     dot(x, y, radius, colour) {
       ctx.globalAlpha = 1;
       ctx.fillStyle = colour;
+      traced = null;
       ctx.beginPath();
       ctx.arc(x, y, radius, 0, 2 * Math.PI);
       ctx.fill();

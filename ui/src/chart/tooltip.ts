@@ -1,6 +1,7 @@
 // The tooltip of a chart: what each line is where the pointer is. Its nodes are made once and
 // written again, so that it follows the pointer at every frame.
 
+import type { Stroke } from "../palette";
 import { formatNumber } from "../parts/format";
 import { formatX } from "./axis";
 import type { Drawn, Model } from "./model";
@@ -97,7 +98,7 @@ export class Tooltip {
       if (!entry) return;
       row.className = entry === near ? "near" : "";
       const [swatch, name, value] = row.children as unknown as HTMLElement[];
-      if (swatch) swatch.style.background = entry.drawn.stroke.colour;
+      if (swatch) swatch.style.background = swatchOf(entry.drawn.stroke);
       if (name) name.textContent = entry.drawn.name;
       if (value) value.textContent = entry.text;
     });
@@ -116,6 +117,14 @@ export class Tooltip {
     const y = Math.min(inside.top + top + 12, innerHeight - box.offsetHeight - 4);
     box.style.transform = `translate(${fits ? x + 16 : x - box.offsetWidth - 16}px, ${y}px)`;
   }
+}
+
+/** Return a background that looks like a line. */
+function swatchOf({ colour, dash }: Stroke): string {
+  const [drawn = 0, gap = 0] = dash;
+  if (!gap) return colour;
+  const stops = `${colour} 0 ${drawn}px, transparent ${drawn}px ${drawn + gap}px`;
+  return `repeating-linear-gradient(90deg, ${stops})`;
 }
 
 /** Return the element nearest to one at which a line has something; null for none around it. */
