@@ -35,18 +35,22 @@ LAYERS = """
     server.messages
     server
     server.endpoint
-    pages terminal
-    plain
+    top follow
+    watching
+    live
+    pages terminal braille
+    screen
     steplog tracking testing
     models
     fluent config searching
     runs experiments
+    plain
     links system_metrics
     client
     experiment_client metric_client model_client
     base_client
     charts
-    reading history lookup lines
+    reading listing history lookup lines
     pending context paging active_model
     backend
     recorder
@@ -68,8 +72,10 @@ LAYERS = """
     grouping
     journal chunk fold downsample buckets
     filesystem summary
+    svg
+    axes
     points operations entities rules rows query recent direction ticks
-    settings
+    settings markup
     exceptions forks git
 """
 
@@ -88,6 +94,8 @@ LATE_IMPORTS = {
     ("background", "steplog.stores"): _DATABASE,
     ("cli", "rich.console"): _TEXT,
     ("cli", "rich.progress"): _TEXT,
+    ("cli", "steplog.listing"): _NUMPY,
+    ("cli", "steplog.plain"): _NUMPY,
     ("cli", "steplog.pages"): _TEXT,
     ("cli", "steplog.reading"): _NUMPY,
     ("cli", "steplog.terminal"): _TEXT,
@@ -99,6 +107,8 @@ LATE_IMPORTS = {
     ("model_client", "steplog.filters"): _PARSER,
     ("context", "configparser"): "4 ms that a home without MLflow's credentials need not wait for",
     ("journal", "socket"): "8 ms that only Windows needs",
+    ("entities", "steplog.markup"): "brings what only a notebook shows",
+    ("runs", "steplog.plain"): _NUMPY,
     ("reading", "pandas"): "is an extra",
     ("searching", "pandas"): "is an extra",
     ("rules", "hashlib"): "loads OpenSSL, only to name a new experiment",

@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from steplog.backend import Backend, backend
-from steplog.command import Report, command, main
+from steplog.command import STORE, Report, command, main
 from steplog.entities import LifecycleStage, Summary
 from steplog.exceptions import MlflowException, StoreDamaged, StoreError
 from steplog.server.commands import server, token, ui
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
+    from steplog.braille import Curve
     from steplog.ingest import IngestReport
-    from steplog.terminal import Curve, Screen
+    from steplog.screen import Screen
 
 __all__ = ["main"]
 
@@ -113,6 +114,40 @@ def show(run: str, keys: tuple[str, ...], log: bool) -> Report:
         yield from pages.series_page(summaries, curves, screen, log=log, asked=bool(keys))
 
     return Report(document, lines)
+
+
+@main.command
+@click.argument("run")
+@click.option(
+    "--html",
+    metavar="FILE",
+    type=click.File("w", "utf-8", lazy=True),
+    help="One self-contained page.",
+)
+@click.option(
+    "--csv", metavar="FILE", type=click.File("wb", lazy=True), help="Every point, exactly."
+)
+def export(run: str, html: IO[str] | None, csv: IO[bytes] | None) -> None:
+    """Write a run to a file; to standard output where FILE is -.
+
+    RUN is the id of a run or the beginning of it, or the name of a run. The page holds summary,
+    curves, params and tags, needs no network and runs no script.
+    """
+    from steplog import listing, plain
+
+    if (html is None) == (csv is None):
+        raise click.UsageError("Say what to write: --html FILE or --csv FILE.")
+    chosen = _backend()
+    store = _up_to_date(chosen)
+    record = _find_run(store, run)
+    if html is not None:
+        html.write(plain.exported(store, record, chosen.live_writers()))
+    if csv is not None:
+        run_id = record.row.run_id
+        csv.writelines(listing.csv_lines(store, {run_id: record}, store.series([run_id])))
+
+
+export.params.append(STORE)
 
 
 @command
@@ -397,7 +432,7 @@ def _summaries(store: Store, run_id: str, keys: Sequence[str]) -> list[Summary]:
 def _curves(store: Store, summaries: Sequence[Summary]) -> list[Curve]:
     """Read what is drawn of each of these series of one run."""
     from steplog.reading import read_series
-    from steplog.terminal import Curve, series_name
+    from steplog.terminal import series_name
 
     curves = {}
     keys = {summary.key: summary.run_id for summary in summaries}

@@ -341,6 +341,27 @@ class Run(Entity):
         self.inputs = run_inputs or RunInputs([])
         self.outputs = run_outputs or RunOutputs([])
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the run as it was when it was read."""
+        from steplog import markup
+
+        info = self.info
+        facts = [
+            markup.badge(info.status),
+            f"started {markup.moment(info.start_time)}",
+            f"<code>{markup.text(info.run_id)}</code>",
+        ]
+        metrics = {key: self.data.metrics[key] for key in sorted(self.data.metrics)}
+        rows = [[markup.name(key), markup.number(value)] for key, value in metrics.items()]
+        tags = {key: tag for key, tag in self.data.tags.items() if not key.startswith("mlflow.")}
+        return markup.fragment(
+            f"<h1>{markup.name(info.run_name or info.run_id)}</h1>\n"
+            f'<p class="facts">{" ".join(f"<span>{each}</span>" for each in facts)}</p>\n'
+            + (markup.table(("metric", "last"), rows, numbers=(1,)) if rows else "")
+            + markup.pairs("Params", self.data.params)
+            + markup.pairs("Tags", tags)
+        )
+
 
 class Experiment(Entity):
     """A named group of runs.

@@ -13,13 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from steplog.backend import backend
+from steplog.buckets import fold_points, gather, whole_grid
 from steplog.downsample import candidates, downsample
 from steplog.entities import Run, Summary
 from steplog.exceptions import invalid
+from steplog.markup import fragment
 from steplog.operations import SeriesKey
 from steplog.points import Columns, union
 from steplog.stores.base import Series, Store
 from steplog.summary import SUMMARY, merge, summarise
+from steplog.svg import Curve, draw
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -30,6 +33,8 @@ Range: TypeAlias = "tuple[int | None, int | None]"
 """First and last, both included; None leaves that side open."""
 
 INT64 = np.iinfo(np.int64)
+BUCKETS = 300
+"""Of a curve in a notebook."""
 _EXTREMES = {
     "mean": "mean",
     "min": "min_value",
@@ -59,6 +64,22 @@ class SeriesPoints(NamedTuple):
     step: npt.NDArray[np.int64]
     timestamp: npt.NDArray[np.int64]
     value: npt.NDArray[np.float64]
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the curve."""
+        return fragment(f'<div class="charts">{_drawing([self])}</div>')
+
+
+class SeriesList(list[SeriesPoints]):
+    """A list of series, which a notebook shows as curves: one chart a metric."""
+
+    def _repr_html_(self) -> str:
+        by_key: dict[str, list[SeriesPoints]] = {}
+        for series in self:
+            by_key.setdefault(series.key.key, []).append(series)
+        if not by_key:
+            return fragment('<p class="empty">No series.</p>')
+        return fragment(f'<div class="charts">{"".join(map(_drawing, by_key.values()))}</div>')
 
 
 @overload
@@ -118,7 +139,7 @@ def read(
     run_ids = [run.info.run_id if isinstance(run, Run) else run for run in several]
     patterns = [keys] if isinstance(keys, str) else keys
     result = read_series(backend().store(), run_ids, patterns, steps, times, max_points)
-    return _frame(result) if as_pandas else result
+    return _frame(result) if as_pandas else SeriesList(result)
 
 
 def read_series(
@@ -305,6 +326,24 @@ def _bounds(given: Range | None) -> tuple[int, int] | None:
         int(INT64.min) if first is None else operator.index(first),
         int(INT64.max) if last is None else operator.index(last),
     )
+
+
+def _drawing(found: Sequence[SeriesPoints]) -> str:
+    """Return one chart of some series of a metric, over their steps."""
+    steps = np.unique(np.concatenate([each.step for each in found]))
+    if steps.size <= 2 * BUCKETS:
+        x, where = steps.astype(np.float64), [np.searchsorted(steps, each.step) for each in found]
+    else:
+        grid = whole_grid(int(steps[0]), int(steps[-1]), BUCKETS)
+        x, where = grid.edges() + grid.width / 2, [grid.locate(each.step) for each in found]
+    curves = []
+    for series, index in zip(found, where, strict=True):
+        buckets = gather(*fold_points(index, series.value), x.size)
+        columns = {name: buckets[name].astype(np.float64) for name in buckets.dtype.names or ()}
+        key = series.key
+        parts = (key.run_id[:8], key.dataset_name, key.model_id)
+        curves.append(Curve(" ".join(filter(None, parts)), columns))
+    return draw(found[0].key.key, x, curves)
 
 
 def _frame(result: Sequence[SeriesPoints]) -> pd.DataFrame:

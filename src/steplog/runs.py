@@ -69,6 +69,16 @@ class ActiveRun(Run):
             links.link(self.client, self.info.run_id, self, links.measured(self, model_id, None, 0))
         return logger
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the run as it is now, with its curves."""
+        from steplog import plain
+
+        run_id, store = self.info.run_id, self.client.store
+        found = [each for each in store.runs([run_id]) if each.row.run_id == run_id]
+        if not found:
+            return super()._repr_html_()
+        return plain.run_piece(store, found[0], self.client.live_writers())
+
     def series(self) -> SeriesNumbers:
         """Return what this thread can log to without a check."""
         if self._links_by_step():

@@ -6,11 +6,9 @@ as JSON, and then columns of float64, which a browser uses as they come.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,11 +17,11 @@ import numpy.typing as npt
 from steplog import charts
 from steplog.charts import Changes, GroupLine, SeriesLine
 from steplog.exceptions import invalid
+from steplog.listing import csv_lines
 from steplog.server import scope
 from steplog.server import view_messages as m
 from steplog.server.endpoint import Answer, Request, Service
 from steplog.server.wire import decode
-from steplog.stores.base import RunRecord, Series, Store
 
 MOST_CHARTS = 64
 MOST_RUNS = 1_000
@@ -31,12 +29,7 @@ MOST_KEYS = 100
 CONTENT_TYPE = "application/octet-stream"
 CSV = "text/csv; charset=utf-8"
 
-CSV_COLUMNS = (
-    "run_id", "run_name", "key", "model_id", "dataset_name", "dataset_digest", "step", "timestamp",
-    "value",
-)  # fmt: skip
 _INT64 = np.iinfo(np.int64)
-_SPELLED = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 def draw(service: Service, request: Request) -> Answer:
@@ -63,32 +56,6 @@ def points(service: Service, request: Request) -> Answer:
     records = {each.row.run_id: each for each in store.runs(run_ids)}
     series = [each for each in store.series(run_ids, asked.keys) if each.key.key in asked.keys]
     return Answer(csv_lines(store, records, series, steps), CSV)
-
-
-def csv_lines(
-    store: Store,
-    records: Mapping[str, RunRecord],
-    series: Sequence[Series],
-    steps: tuple[int, int],
-) -> Iterator[bytes]:
-    """Yield points as CSV (RFC 4180), some thousands at a time.
-
-    Values are written so that they are read back bit for bit, and names as they are: a spreadsheet
-    may take a name that begins with ``=`` for a formula.
-    """
-    yield ",".join(CSV_COLUMNS).encode() + b"\r\n"
-    for each in series:
-        key = each.key
-        record = records.get(key.run_id)
-        name = "" if record is None else record.row.name
-        about = (key.run_id, name, key.key, key.model_id, key.dataset_name, key.dataset_digest)
-        for columns in store.points(each.series_id, steps):
-            text = io.StringIO()
-            writer = csv.writer(text)
-            for step, timestamp, value in zip(*(c.tolist() for c in columns), strict=True):
-                shown = repr(value)
-                writer.writerow((*about, step, timestamp, _SPELLED.get(shown, shown)))
-            yield text.getvalue().encode()
 
 
 def _query(service: Service, request: Request, asked: m.ChartQuery) -> charts.ChartQuery:

@@ -28,11 +28,16 @@ def page(service: Service, request: Request) -> Answer:
     runs = [value for name, value in parameters if name == "run"]
     client = service.client
     live = client.live_writers()
-    text = (
-        plain.run_page(client.store, live, runs[0], request.query)
-        if len(runs) == 1
-        else plain.runs_page(client.store, live, request.query)
-    )
+    held = request.caller.experiment_id
+    seen = None if held is None else (held,)
+    store, query = client.store, request.query
+    if not runs:
+        built = index is not None
+        text = plain.runs_page(store, live, query, experiment_ids=seen, built=built)
+    elif len(runs) == 1:
+        text = plain.run_page(store, live, runs[0], query, experiment_ids=seen)
+    else:
+        text = plain.compare_page(store, live, runs, query, experiment_ids=seen)
     return answers.html(text)
 
 
