@@ -109,6 +109,8 @@ def test_ticks_are_round() -> None:
     assert ">200,000</text>" in draw("loss", x, [line])
     assert ">5 min</text>" in draw("loss", x, [line], over="relative")
     assert ">0.1</text>" in draw("loss", x, [line], log=True)
+    assert ">0.1 s</text>" in draw("loss", x / 5_000, [line], over="relative")
+    assert ".100</text>" in draw("loss", x / 5_000, [line], over="time")
     assert ">1970-01-01 " in draw("loss", x, [line], over="time")
 
 

@@ -18,6 +18,7 @@ Unit = Literal["step", "time", "relative", "value"]
 
 _SECOND, _MINUTE, _HOUR, _DAY = 1_000, 60_000, 3_600_000, 86_400_000
 _SPANS = [
+    *(n * size for size in (1, 10, 100) for n in (1, 2, 5)),
     *(n * _SECOND for n in (1, 2, 5, 10, 15, 30)),
     *(n * _MINUTE for n in (1, 2, 5, 10, 15, 30)),
     *(n * _HOUR for n in (1, 2, 3, 6, 12)),
@@ -154,6 +155,10 @@ def _time_ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
     first, last = math.ceil((low + offset) / step), math.floor((high + offset) / step)
     found = [n * step - offset for n in range(first, last + 1)]
     texts = [time.strftime(layout, time.localtime(each / 1000)) for each in found]
+    if step < _SECOND:
+        texts = [
+            f"{words}.{each % _SECOND:03.0f}" for words, each in zip(texts, found, strict=True)
+        ]
     if texts and step < _DAY and layout != "%m-%d %H:%M":
         day = time.strftime("%Y-%m-%d ", time.localtime(found[0] / 1000))
         texts[0] = day + texts[0]

@@ -160,7 +160,7 @@ def _drawn(index: int, x: Floats, shape: _Shape, vertical: Axis, opacity: float)
         outline = "".join(_outline(x[piece], low[piece], high[piece]) for piece in wide)
         yield (
             f'<path class="envelope" fill="{colour}" fill-opacity="{opacity}" stroke="{colour}" '
-            f'stroke-opacity="0.45" stroke-width="0.75" d="{outline}"/>'
+            f'stroke-opacity="{3 * opacity:.2f}" stroke-width="0.75" d="{outline}"/>'
         )
     line = "".join(_path(x[piece], middle[piece]) for piece in pieces)
     if line:
