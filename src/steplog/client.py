@@ -48,10 +48,9 @@ from steplog.operations import (
 from steplog.paging import page
 from steplog.pending import RunOperations, asynchronous
 from steplog.rows import OPEN_STATUSES, RunRow
-from steplog.stores.base import RunRecord
+from steplog.stores.base import PARENT_RUN_ID, RunRecord
 
 RUN_NAME = "mlflow.runName"
-PARENT_RUN_ID = "mlflow.parentRunId"
 USER = "mlflow.user"
 
 

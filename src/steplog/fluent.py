@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 from steplog import backend, context, experiments, links, rules, runs, settings, system_metrics
 from steplog.base_client import now_ms
-from steplog.client import PARENT_RUN_ID, RUN_NAME, Client
+from steplog.client import RUN_NAME, Client
 from steplog.entities import LifecycleStage, Metric, Param, Run, RunTag
 from steplog.exceptions import MlflowException, invalid
 from steplog.journal import CLOCK, POINT, pack_clock, release
 from steplog.lookup import Expected
 from steplog.pending import LOGGED, RunOperations, report_refusals
 from steplog.runs import ActiveRun
+from steplog.stores.base import PARENT_RUN_ID
 
 if TYPE_CHECKING:
     from pathlib import Path

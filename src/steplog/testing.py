@@ -47,6 +47,7 @@ from steplog.points import POINT, Columns, empty_columns
 from steplog.query import Condition, Field, Order, Query, What
 from steplog.stores.base import (
     DATASET_CONTEXT,
+    PARENT_RUN_ID,
     START,
     Batch,
     Need,
@@ -323,6 +324,14 @@ class StoreSuite:
         assert store.keys([RUN, OTHER_RUN, RUN]) == [("acc", 1, 2), ("loss", 2, 3)]
         assert store.keys([OTHER_RUN]) == [("loss", 1, 1)]
         assert store.keys(["9" * 32]) == store.keys([]) == []
+
+    def test_runs_nested_in_others(self, store: Store, feed: Feed) -> None:
+        """The active runs that name a run as their parent are counted."""
+        feed.operate(*(create_run(each * 32) for each in "abcd"))
+        feed.operate(*(SetTags(each * 32, {PARENT_RUN_ID: "a" * 32}) for each in "bcd"))
+        feed.operate(UpdateRun("d" * 32, 5, lifecycle_stage="deleted"))
+        assert store.children(["a" * 32, "b" * 32, "9" * 32]) == {"a" * 32: 2}
+        assert store.children([]) == {}
 
     def test_windows_include_both_ends(self, store: Store, feed: Feed) -> None:
         """A window of steps or times gives exactly the points within it."""

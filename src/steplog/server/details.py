@@ -43,12 +43,13 @@ def details(service: Service, request: Request) -> Answer:
     records = [each for each in found if request.caller.may_use(each.row.experiment_id)]
     models = _models(store, records)
     shown = shown_runs(service, store, records)
+    children = store.children(run_ids)
     return answer(
         m.Details(
             [
                 m.Detail(
                     **each,
-                    children=0,
+                    children=children.get(record.row.run_id, 0),
                     params=record.params,
                     tags=record.tags,
                     datasets=_datasets(record),

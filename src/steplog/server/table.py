@@ -7,8 +7,7 @@ through them; what stands in the rows is always what it is now.
 from __future__ import annotations
 
 import secrets
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,16 +23,14 @@ from steplog.server import view_messages as m
 from steplog.server.endpoint import Answer, Caller, Request, Service
 from steplog.server.messages import Double
 from steplog.server.wire import answer, decode, spelled
-from steplog.stores.base import RunRecord, Store
+from steplog.stores.base import PARENT_RUN_ID, RunRecord, Store
 from steplog.summary import merge
 
 MOST_ROWS = 1_000
 ROWS = 100
 RUNS_FOR_KEYS = 1_000
 """So many of the listed runs are looked at for metrics to choose from."""
-MOST_CHILDREN = 10_000
 NOTE = "mlflow.note.content"
-PARENT = "mlflow.parentRunId"
 _ID_BYTES = 81  # of a Python text of 32 letters
 
 _STAGES = (LifecycleStage.ACTIVE, LifecycleStage.DELETED)
@@ -54,19 +51,17 @@ def table(service: Service, request: Request) -> Answer:
         raise invalid(f"offset must not be negative, and limit lie between 1 and {MOST_ROWS}.")
     store = service.client.store
     query = _query(service, store, request.caller, asked)
-    snapshot, ids = asked.snapshot or "", None
-    known = service.snapshots.get((snapshot, query))
-    if known is None:
+    snapshot = asked.snapshot or ""
+    ids = service.snapshots.get((snapshot, query))
+    if ids is None:
         ids = store.search(query)
         snapshot = secrets.token_hex(8)
         service.snapshots.put((snapshot, query), ids, len(ids) * _ID_BYTES)
-    else:
-        ids = known
     page = ids[offset : offset + limit]
     records = in_order(page, store.runs(page), lambda record: record.row.run_id)
     columns = asked.columns or []
     values = _values(store, records, columns)
-    children = _children(store, page) if asked.parent is not None else {}
+    children = store.children(page) if asked.parent is not None else {}
     shown = shown_runs(service, store, records)
     rows = [
         m.Row(**each, values=values[each["run_id"]], children=children.get(each["run_id"], 0))
@@ -94,7 +89,7 @@ def shown_runs(
             "user_id": record.row.user_id,
             "stage": record.row.lifecycle_stage,
             "note": record.tags.get(NOTE) or None,
-            "parent": record.tags.get(PARENT) or None,
+            "parent": record.tags.get(PARENT_RUN_ID) or None,
         }
         for record, status in zip(records, service.client.statuses(records), strict=True)
     ]
@@ -107,7 +102,7 @@ def _query(service: Service, store: Store, caller: Caller, asked: m.TableQuery) 
     conditions = parse_runs_filter(asked.filter or "")
     if asked.parent is not None:
         comparator, value = ("=", asked.parent) if asked.parent else ("IS NULL", None)
-        conditions = (*conditions, Condition(Field("tag", PARENT), comparator, value))
+        conditions = (*conditions, Condition(Field("tag", PARENT_RUN_ID), comparator, value))
     experiment_ids = asked.experiment_ids
     if experiment_ids is None:
         experiment_ids = [
@@ -183,13 +178,6 @@ def _number(known: npt.NDArray[np.void], key: str, part: str) -> Double | None:
         return None
     value = known[PARTS[part]][0].item()
     return value if isinstance(value, int) else spelled(value)
-
-
-def _children(store: Store, run_ids: Sequence[str]) -> Mapping[str, int]:
-    """Return how many children each run has, as far as there are not too many of them."""
-    condition = Condition(Field("tag", PARENT), "IN", tuple(run_ids))
-    children = store.search(Query("runs", (condition,), limit=MOST_CHILDREN)) if run_ids else []
-    return Counter(record.tags.get(PARENT, "") for record in store.runs(children))
 
 
 def _keys(store: Store, run_ids: Sequence[str], records: Sequence[RunRecord]) -> m.Keys:

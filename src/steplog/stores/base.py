@@ -58,6 +58,9 @@ DATASET_CONTEXT = "mlflow.data.context"
 START = Position(PAGE)
 """Where a journal stands of which nothing has been applied: behind its header."""
 
+PARENT_RUN_ID = "mlflow.parentRunId"
+"""The tag by which a nested run names the run that it is nested in."""
+
 
 class Batch(NamedTuple):
     """One stretch of one journal, as `apply` takes it.
@@ -294,6 +297,15 @@ class Store(Protocol):
 
     def keys(self, run_ids: Sequence[str]) -> list[KeyUse]:
         """Return the metrics that these runs have, ordered by key; whole run ids."""
+        ...
+
+    def children(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Return how many active runs are nested in each of these; those without any are left out.
+
+        Args:
+            run_ids: whole ids.
+
+        """
         ...
 
     def points(

@@ -16,6 +16,7 @@ from typing import Any
 from steplog.operations import SeriesKey
 from steplog.rows import ExperimentRow, ModelRow, Refusal, RunRow
 from steplog.stores.base import (
+    PARENT_RUN_ID,
     DatasetSummary,
     DatasetUse,
     ExperimentRecord,
@@ -195,6 +196,16 @@ def read_keys(connection: Connection, run_ids: Sequence[str]) -> list[KeyUse]:
         (json.dumps(list(run_ids)),),
     )
     return [KeyUse._make(row) for row in rows]
+
+
+def read_children(connection: Connection, run_ids: Sequence[str]) -> dict[str, int]:
+    """Return how many active runs are nested in each of these."""
+    rows = connection.execute(
+        "SELECT value, count(*) FROM tags JOIN runs USING (run_no) "
+        f"WHERE key = ? AND value IN {LISTED} AND lifecycle_stage = 'active' GROUP BY value",
+        (PARENT_RUN_ID, json.dumps(list(run_ids))),
+    )
+    return dict(rows.fetchall())
 
 
 def read_stats(connection: Connection) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from steplog.query import (
 from steplog.rows import ExperimentRow, ModelRow, Pairs, Role, RunRow, default_experiment
 from steplog.stores.base import (
     DATASET_CONTEXT,
+    PARENT_RUN_ID,
     START,
     Batch,
     Damage,
@@ -271,6 +272,12 @@ class MemoryStore:
             runs[each.key.key].add(each.key.run_id)
             points[each.key.key] += int(each.summary["count"])
         return [KeyUse(key, len(runs[key]), points[key]) for key in sorted(runs)]
+
+    def children(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Return how many active runs are nested in each of these."""
+        nested = [each for each in self.runs() if each.row.lifecycle_stage == "active"]
+        parents = [each.tags.get(PARENT_RUN_ID) for each in nested]
+        return {run_id: parents.count(run_id) for run_id in run_ids if run_id in parents}
 
     def points(
         self,

@@ -157,6 +157,11 @@ class SQLiteStore:
         with self._database.reading() as connection:
             return catalog.read_keys(connection, run_ids)
 
+    def children(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Return how many active runs are nested in each of these."""
+        with self._database.reading() as connection:
+            return catalog.read_children(connection, run_ids)
+
     def points(
         self,
         series_id: int,
