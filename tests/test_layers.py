@@ -83,7 +83,9 @@ LAYERS = """
 _NUMPY = "brings numpy, which a process that only logs does not wait for"
 _DATABASE = "brings numpy and SQLite; with STEPLOG_INGEST=off a process loads neither"
 _PARSER = "brings the parser of filters, which only who searches waits for"
-_TEXT = "brings rich, which --json and --help do not wait for"
+_TEXT = "brings numpy, which --help does not wait for"
+_BAR = "brings rich, which only long work waits for"
+_LIVE = "brings what only a live page needs, on systems that have terminals"
 _SERVER = "brings what only the server needs"
 LATE_IMPORTS = {
     ("backend", "steplog.ingest"): _DATABASE,
@@ -92,14 +94,19 @@ LATE_IMPORTS = {
     ("backend", "steplog.stores"): _DATABASE,
     ("background", "steplog.ingest"): _DATABASE,
     ("background", "steplog.stores"): _DATABASE,
-    ("cli", "rich.console"): _TEXT,
-    ("cli", "rich.progress"): _TEXT,
+    ("cli", "rich.console"): _BAR,
+    ("cli", "rich.progress"): _BAR,
     ("cli", "steplog.listing"): _NUMPY,
     ("cli", "steplog.plain"): _NUMPY,
     ("cli", "steplog.pages"): _TEXT,
     ("cli", "steplog.reading"): _NUMPY,
     ("cli", "steplog.terminal"): _TEXT,
-    ("command", "steplog.terminal"): _TEXT,
+    ("cli", "steplog.braille"): _TEXT,
+    ("cli", "steplog.follow"): _TEXT,
+    ("cli", "steplog.live"): _LIVE,
+    ("cli", "steplog.top"): _TEXT,
+    ("cli", "steplog.watching"): _TEXT,
+    ("command", "steplog.screen"): "a line of --json needs no screen",
     ("client", "steplog.filters"): _PARSER,
     ("experiment_client", "steplog.filters"): _PARSER,
     ("metric_client", "steplog.history"): _NUMPY,

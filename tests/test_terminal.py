@@ -6,18 +6,20 @@ import doctest
 import io
 import math
 import re
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.cells import cell_len
 
-from steplog import terminal
+from steplog import braille, follow, screen, terminal
+from steplog.braille import Curve, line_chart, sparkline
 from steplog.entities import Summary
 from steplog.operations import SeriesKey
-from steplog.terminal import Cell, Column, Curve, Screen, line_chart, sparkline, table
+from steplog.screen import PIPED_WIDTH, Screen, clipped, width_of
+from steplog.terminal import Cell, Column, table
 
 UNICODE = Screen(width=60)
 ASCII = Screen(width=60, unicode=False)
@@ -53,10 +55,10 @@ def crosses(chart: str) -> dict[str, int]:
     return {label: content.count("×") + content.count("x") for label, content in marked}
 
 
-def with_spike(position: int) -> Curve:
-    values = np.zeros(10_000)
+def with_spike(position: int, points: int = 10_000) -> Curve:
+    values = np.zeros(points)
     values[position] = 60.0
-    return Curve("loss", np.arange(10_000), values)
+    return Curve("loss", np.arange(points), values)
 
 
 def summary(key: str = "loss", **changes: object) -> Summary:
@@ -72,6 +74,14 @@ def test_a_spike_of_one_step_is_a_column_of_full_height(screen: Screen, position
     """A single extreme among 10,000 points is drawn from the bottom of the chart to its top."""
     columns = zip(*plot(line_chart([with_spike(position)], screen)), strict=True)
     assert any(" " not in column for column in columns)
+
+
+@pytest.mark.parametrize("position", [0, 31_415, 50_000, 99_999])
+def test_a_spike_stands_at_its_step(position: int) -> None:
+    """Of 100,000 points one is extreme: the column of full height is that of its step."""
+    columns = list(zip(*plot(line_chart([with_spike(position, 100_000)], ASCII)), strict=True))
+    (full,) = (place for place, column in enumerate(columns) if " " not in column)
+    assert full == round(position / 99_999 * (len(columns) - 1))
 
 
 @pytest.mark.parametrize("position", [0, 1, 4_999, 5_000, 9_998, 9_999])
@@ -222,7 +232,7 @@ def test_any_value_and_any_step_can_be_drawn(
     steps = np.unique(np.array([-(2**63), first, 2**63 - 1]))[: len(values)]
     drawn = Curve("loss", steps, np.array(values[: len(steps)]))
     chart = without_colour(line_chart([drawn], screen, log=log))
-    assert max(map(cell_len, chart.splitlines())) <= screen.width
+    assert max(map(width_of, chart.splitlines())) <= screen.width
     assert len(sparkline(drawn, screen)) == 16
 
 
@@ -283,10 +293,18 @@ def test_a_stream_says_what_it_can_show() -> None:
     """Text for a file is not cut and has no colour; Unicode is as the stream's encoding allows."""
     utf8 = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     latin = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
-    assert Screen.of(utf8) == Screen(terminal.PIPED_WIDTH, unicode=True, colour=False)
+    assert Screen.of(utf8) == Screen(PIPED_WIDTH, unicode=True, colour=False)
     assert not Screen.of(latin).unicode
 
 
-def test_the_examples_of_the_docstrings_are_true() -> None:
+def test_a_line_is_cut_by_the_columns_that_it_takes() -> None:
+    """A wide character counts twice, a colour not at all, and colours end where the line does."""
+    assert clipped("損失 loss", 6) == "損失 l"
+    assert clipped("損失", 3) == "損"
+    assert clipped("\x1b[31mloss\x1b[0m!", 3) == "\x1b[31mlos\x1b[0m\x1b[0m"
+
+
+@pytest.mark.parametrize("module", [braille, follow, screen, terminal])
+def test_the_examples_of_the_docstrings_are_true(module: ModuleType) -> None:
     """What the docstrings show is what comes out."""
-    assert doctest.testmod(terminal).failed == 0
+    assert doctest.testmod(module).failed == 0

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
+from steplog import settings
 from steplog.backend import Backend, backend
 from steplog.command import STORE, Report, command, main
 from steplog.entities import LifecycleStage, Summary
@@ -41,9 +42,9 @@ __all__ = ["main"]
 
 RUNS_SHOWN = 50
 SPARKLINES_SHOWN = 200  # each of them is a read
-POINTS_DRAWN = 2_000  # of a curve; every extreme is among them
 AMBIGUOUS_SHOWN = 5
 WATCH_SECONDS = 1.0
+COUNT_SECONDS = 0.5  # between the two looks that points per second are counted by
 PATIENCE_SECONDS = 1.0  # work that takes longer shows how far it is
 
 main.add_command(server)
@@ -85,7 +86,8 @@ def runs(experiment: str | None, limit: int | None) -> Report:
 @click.argument("run")
 @click.argument("keys", metavar="[KEY]...", nargs=-1)
 @click.option("--log", is_flag=True, help="Draw the curves on a logarithmic axis.")
-def show(run: str, keys: tuple[str, ...], log: bool) -> Report:
+@click.option("--live", is_flag=True, help="Draw anew while points arrive, until the run ends.")
+def show(run: str, keys: tuple[str, ...], log: bool, live: bool) -> Report:
     """Show a run: a summary of its metrics, and their curves.
 
     RUN is the id of a run or the beginning of it, or the name of a run. KEY is a metric, or a
@@ -94,12 +96,22 @@ def show(run: str, keys: tuple[str, ...], log: bool) -> Report:
 
     A column of a curve spans all values there, so that no spike is lost; NaN and infinities are
     marked with crosses.
+
+    With --live, q or Ctrl-C ends before the run does; l changes the axis.
     """
     from steplog import pages
 
+    if live and not _on_terminal():
+        raise click.UsageError(
+            "--live needs a terminal: standard output is none, or --json is given."
+        )
     chosen = _backend()
     store = _up_to_date(chosen)
     record = _find_run(store, run)
+    if live:
+        _follow(chosen, record.row.run_id, keys, log)
+        store = _up_to_date(chosen)
+        (record,) = store.runs([record.row.run_id])
     (shown,) = pages.shown_runs([record], store.experiments(), chosen.live_writers())
     summaries = _summaries(store, shown.run_id, keys)
     document: dict[str, object] = {
@@ -148,6 +160,38 @@ def export(run: str, html: IO[str] | None, csv: IO[bytes] | None) -> None:
 
 
 export.params.append(STORE)
+
+
+@command
+@click.option("--experiment", metavar="NAME", help="Only runs of this experiment.")
+@click.option("--key", "keys", metavar="GLOB", multiple=True, help="Only these metrics.")
+def top(experiment: str | None, keys: tuple[str, ...]) -> Report:
+    """Watch all runs: how fast points arrive, last values, curves.
+
+    Running runs stand first, then the newest. The keys are shown at ?; q ends. --key is a metric
+    or a pattern such as 'valid/*', and may be repeated.
+
+    Where standard output is no terminal, and with --json, all is shown once. If a run is running,
+    that takes half a second, for points per second are counted between two looks.
+    """
+    from steplog.top import Top
+    from steplog.watching import Watch
+
+    chosen = _backend()
+    store = _up_to_date(chosen)
+    ids = None if experiment is None else [_experiment_id(store, experiment)]
+    watch = Watch(chosen, experiment_ids=ids)
+    view = Top(watch, keys)
+    if _on_terminal():
+        from steplog import live
+
+        live.show(view, colour=not settings.get("NO_COLOR"))
+        return Report({}, lambda _: ())
+    view.look()
+    if watch.running():
+        time.sleep(COUNT_SECONDS)
+        view.look()
+    return Report(view.document(), view.snapshot)
 
 
 @command
@@ -255,6 +299,21 @@ def _backend() -> Backend:
             "STEPLOG_TRACKING_URI; the first run that is logged there makes it."
         )
     return chosen
+
+
+def _on_terminal() -> bool:
+    """Tell whether a person looks on, so that a page can be live."""
+    return sys.stdout.isatty() and not click.get_current_context().params.get("as_json")
+
+
+def _follow(chosen: Backend, run_id: str, keys: Sequence[str], log: bool) -> None:
+    """Show a run live until it has ended, or somebody ends it."""
+    from steplog import live
+    from steplog.follow import Follow
+    from steplog.watching import Watch
+
+    view = Follow(Watch(chosen, run_id=run_id), keys, log)
+    live.show(view, colour=not settings.get("NO_COLOR"))
 
 
 def _refusals(directory: str) -> tuple[str, list[Refused]]:
@@ -431,8 +490,10 @@ def _summaries(store: Store, run_id: str, keys: Sequence[str]) -> list[Summary]:
 
 def _curves(store: Store, summaries: Sequence[Summary]) -> list[Curve]:
     """Read what is drawn of each of these series of one run."""
+    from steplog.braille import Curve
     from steplog.reading import read_series
     from steplog.terminal import series_name
+    from steplog.watching import POINTS_DRAWN
 
     curves = {}
     keys = {summary.key: summary.run_id for summary in summaries}

@@ -23,7 +23,7 @@ from steplog import settings
 from steplog.exceptions import MlflowException, SteplogWarning
 
 if TYPE_CHECKING:
-    from steplog.terminal import Screen
+    from steplog.screen import Screen
 
 
 class Report(NamedTuple):
@@ -118,7 +118,7 @@ def command(
 
 
 def _print(report: Report) -> None:
-    from steplog.terminal import Screen
+    from steplog.screen import Screen
 
     screen = Screen.of(sys.stdout, colour=not settings.get("NO_COLOR"))
     for line in report.lines(screen):

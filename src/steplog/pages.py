@@ -1,7 +1,7 @@
 """What the commands of `steplog.cli` show a person: runs, series, journals, damage, sizes.
 
 Each page is made of what the command found, line by line; how tables and curves are laid out is in
-`steplog.terminal`. Nothing here reads a store.
+`steplog.terminal` and `steplog.braille`. Nothing here reads a store.
 """
 
 from __future__ import annotations
@@ -15,18 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import click
 
 from steplog.backend import shown_status
+from steplog.braille import Curve, line_chart
 from steplog.entities import Summary
+from steplog.screen import Screen, printable
 from steplog.stores.base import Damage, ExperimentRecord, Refused, RunRecord
-from steplog.terminal import (
-    Cell,
-    Column,
-    Curve,
-    Screen,
-    line_chart,
-    printable,
-    summary_table,
-    table,
-)
+from steplog.terminal import Cell, Column, summary_table, table
 
 if TYPE_CHECKING:
     from steplog.ingest import IngestReport
@@ -41,7 +34,7 @@ REFUSED_SHOWN = 10
 PAGE_WIDTH = 100
 LABEL_WIDTH = 12
 
-# Colours that click and rich know by the same names.
+# Colours that click and `steplog.screen.paint` know by the same names.
 STATUS_COLOURS = {
     "RUNNING": "cyan",
     "FINISHED": "green",
@@ -130,7 +123,7 @@ def runs_page(found: Sequence[ShownRun], total: int, screen: Screen) -> Iterator
             run.experiment_name,
             Cell(run.status, STATUS_COLOURS.get(run.status, "")),
             _moment(run.start_time),
-            _duration(run),
+            duration(run),
         ]
         for run in found
     ]
@@ -150,7 +143,7 @@ def run_page(run: ShownRun, record: RunRecord, screen: Screen) -> Iterator[str]:
         "run": run.run_id,
         "experiment": run.experiment_name,
         "started": f"{_moment(run.start_time)} by {run.user_id}",
-        "took": _duration(run),
+        "took": duration(run),
         "params": _pairs(record.params),
         "tags": _pairs(tags),
     }
@@ -334,7 +327,7 @@ def _moment(time_ms: int) -> str:
         return f"{time_ms} ms"
 
 
-def _duration(run: ShownRun) -> str:
+def duration(run: ShownRun) -> str:
     """Return how long a run took, or has taken so far; nobody knows when a lost one ended."""
     if run.end_time is not None:
         return _span(run.end_time - run.start_time)

@@ -43,6 +43,7 @@ TextName = Literal[
     "MLFLOW_TRACKING_USERNAME",
     "MLFLOW_SYSTEM_METRICS_NODE_ID",
     "NO_COLOR",
+    "TERM",
 ]
 Name: TypeAlias = "BoolName | IntName | FloatName | WordName | TextName"
 
@@ -132,6 +133,7 @@ SETTINGS: tuple[Setting, ...] = (
         65536,
         "How many points of a running run may wait before they are sorted into chunks.",
     ),
+    Setting("TERM", str, None, "The kind of terminal; `dumb` ones get no colours."),
     Setting("NO_COLOR", str, None, "Set to anything: the command line writes no colours."),
     Setting(
         "MLFLOW_TRACKING_URI",

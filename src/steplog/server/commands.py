@@ -24,9 +24,9 @@ from steplog.entities import Experiment, LifecycleStage
 from steplog.exceptions import MlflowException, StoreError, invalid
 
 if TYPE_CHECKING:
+    from steplog.screen import Screen
     from steplog.server.endpoint import Role
     from steplog.server.tokens import Token
-    from steplog.terminal import Screen
 
 _MEGABYTE = 1 << 20
 PORT = 5000
