@@ -9,6 +9,8 @@ mlflow`` the training runs on MLflow, up to the line that says where steplog's o
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 import sys
 
@@ -96,6 +98,10 @@ for learning_rate, seed in SWEPT if "--sweep" in sys.argv else [(LEARNING_RATE, 
         )
         train(learning_rate, seed)
 
-# steplog's own part: where the data is, and the run as a shell shows it.
-print(f"The data is in {mlflow.get_tracking_uri()}", flush=True)
-subprocess.run([sys.executable, "-m", "steplog", "show", run.info.run_id], check=True)
+# steplog's own part: where the data is, the run as a shell shows it, and what to do next.
+store = mlflow.get_tracking_uri()
+python = min(sys.executable, os.path.relpath(sys.executable), key=len)
+steplog = [python, "-m", "steplog"]
+print(f"The data is in {store}", flush=True)
+subprocess.run([*steplog, "show", run.info.run_id], check=True)
+print(f"\nTo see it in a browser:\n  {shlex.join([*steplog, 'ui', '--store', store])}")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,9 @@ STEPS = 660  # 30 epochs of 22 batches
 
 @pytest.mark.slow
 def test_the_example_trains_and_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example learns the digits; its points are all there; it prints where, and the curves."""
+    """The example learns the digits; its points are all there; it prints where, the curves, and
+    the command that shows them in a browser.
+    """
     store = tmp_path / "store"
     monkeypatch.setenv("STEPLOG_TRACKING_URI", str(store))
     monkeypatch.setenv("PYTHONIOENCODING", "utf-8")
@@ -30,6 +35,7 @@ def test_the_example_trains_and_records(tmp_path: Path, monkeypatch: pytest.Monk
     assert str(store) in finished.stdout
     assert re.search(rf"train/loss .* {STEPS}\n", finished.stdout), "the summary table"
     assert any("\u2800" < character <= "\u28ff" for character in finished.stdout), "the curves"
+    assert "steplog</title>" in page_of(finished.stdout.splitlines()[-1])
 
     experiment = steplog.get_experiment_by_name("digits")
     assert experiment is not None
@@ -45,6 +51,21 @@ def test_the_example_trains_and_records(tmp_path: Path, monkeypatch: pytest.Monk
     assert series["train/loss"].step.tolist() == list(range(1, STEPS + 1))
     assert series["valid/accuracy"].value[-1] > 0.94
     assert not list((store / "journal").iterdir()), "the journal of a clean end is taken away"
+
+
+def page_of(command: str) -> str:
+    """Return the page that a command of a shell serves."""
+    showing = [*shlex.split(command), "--port", "0", "--no-browser"]
+    with subprocess.Popen(showing, stdout=subprocess.PIPE, encoding="utf-8") as process:
+        assert process.stdout is not None
+        address = next(line.strip() for line in process.stdout if "http://" in line)
+        jar = urllib.request.HTTPCookieProcessor()  # the address leads to the page by a cookie
+        with urllib.request.build_opener(jar).open(address, timeout=30) as page:
+            text: str = page.read().decode()
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+    assert process.returncode == 0
+    return text
 
 
 @pytest.mark.long
