@@ -68,6 +68,7 @@ BENCHES = (
     Bench("bench_read", ONE_PER_STORE, 3, 1),
     Bench("bench_columns", [STEPLOG], 3, 1),
     Bench("bench_chart", [STEPLOG], 1, 1),
+    Bench("bench_terminal", [STEPLOG], 3, 1),
     Bench("bench_size", ONE_PER_STORE, 1, 1),
     Bench("bench_flat", [STEPLOG], 3, 1),
     Bench("bench_process", ONE_PER_STORE, 3, 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import json
 import os
@@ -47,6 +48,7 @@ class Window:
         self._resize(width, height)
         self.before = termios.tcgetattr(self.theirs)
         self.seen = ""
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode
         self.process = subprocess.Popen(
             command,
             stdin=self.theirs,
@@ -77,7 +79,7 @@ class Window:
     def _read(self, deadline: float) -> None:
         ready, _, _ = select.select([self._ours], [], [], max(0, deadline - time.monotonic()))
         assert ready, f"waited in vain; the page was:\n{self.page()}"
-        self.seen += os.read(self._ours, 65_536).decode(errors="replace")
+        self.seen += self._decode(os.read(self._ours, 65_536))
 
     def page(self) -> str:
         """The whole page that was drawn last, without escape sequences."""
