@@ -17,6 +17,7 @@ import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from click.testing import CliRunner
@@ -112,6 +113,10 @@ class Window:
         os.close(self.theirs)
 
 
+def has_lines(height: int, page: str) -> bool:
+    return len(page.split("\n")) == height
+
+
 @contextmanager
 def window(*arguments: str, **options: object) -> Iterator[Window]:
     opened = Window(*STEPLOG, *arguments, **options)  # type: ignore[arg-type]
@@ -201,7 +206,7 @@ def test_top_obeys_its_keys_and_the_window(logging: subprocess.Popen[str]) -> No
         opened.type("?")
         for width, height in ((80, 24), (40, 10), (200, 50)):
             opened.resize(width, height)
-            page = opened.wait(lambda page, height=height: len(page.split("\n")) == height)
+            page = opened.wait(partial(has_lines, height))
             assert max(map(width_of, page.split("\n"))) <= width, page
         opened.type("q")
         assert opened.end() == 0
