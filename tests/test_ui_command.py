@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import pty
 import re
 import signal
 import socket
@@ -83,12 +84,46 @@ def test_where_the_usual_port_is_taken_another_one_is_used(tmp_path: Path) -> No
             taken.listen()
         except OSError:
             pass  # somebody else has it, which is as good
-        with showing(tmp_path / "store") as (_, address, _):
+        with showing(tmp_path / "store") as (_, address, said):
             assert urlsplit(address).port != 5000
+            assert "Port 5000 is taken" in said
         command = [sys.executable, "-m", "steplog", "ui", "--port", "5000", "--store", "other"]
         refused = subprocess.run(command, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert "5000" in refused.stderr
+
+
+def test_a_browser_is_opened_from_a_terminal(tmp_path: Path) -> None:
+    """On a terminal the browser is given the address that is printed."""
+    opened, browser = tmp_path / "opened", tmp_path / "browser"
+    os.mkfifo(opened)
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o755)
+    master, terminal = pty.openpty()
+    command = [sys.executable, "-m", "steplog", "ui", "--port", "0", "--store", "store"]
+    with subprocess.Popen(
+        command, stdout=terminal, cwd=tmp_path, env={**os.environ, "BROWSER": str(browser)}
+    ) as process:
+        address = opened.read_text().strip()
+        process.send_signal(signal.SIGINT)
+    said = os.read(master, 10_000).decode()
+    os.close(master)
+    os.close(terminal)
+    assert address.startswith("http://127.0.0.1:")
+    assert address in said
+
+
+def test_under_another_name(tmp_path: Path) -> None:
+    """Behind a proxy that has a name and an origin of its own it answers to those, if told so."""
+    names = ("--allowed-host", "hub.example", "--allowed-origin", "https://hub.example")
+    with showing(tmp_path / "store", "--host", "0.0.0.0", "--port", "0", *names) as (_, address, _):
+        parts = urlsplit(address)
+        token = parts.query.removeprefix("token=")
+        outside = {"origin": "https://hub.example", "host": "hub.example"}
+        local = f"http://127.0.0.1:{parts.port}"
+        assert get(local, "/", **outside).status == 401
+        assert get(local, f"/?token={token}", **outside).status == 303
+        assert get(local, "/", host="other.example").status == 403
 
 
 def test_ctrl_c_ends_it_without_a_word(tmp_path: Path) -> None:

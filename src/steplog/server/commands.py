@@ -30,10 +30,28 @@ if TYPE_CHECKING:
 
 _MEGABYTE = 1 << 20
 PORT = 5000
+_TEXT_BROWSERS = ("www-browser", "links", "elinks", "lynx", "w3m")
+"""Browsers that would take the terminal for themselves, and run no scripts."""
+
+_host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+_allowed_hosts = click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    metavar="NAME",
+    multiple=True,
+    help="A name that clients call the server by. May be repeated.",
+)
+_allowed_origins = click.option(
+    "--allowed-origin",
+    "allowed_origins",
+    metavar="ORIGIN",
+    multiple=True,
+    help="A site whose pages may call the server. May be repeated.",
+)
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@_host
 @click.option(
     "--port",
     default=5000,
@@ -50,20 +68,8 @@ PORT = 5000
     default="",
     help="Where clients keep artifacts of new experiments.  [default: in the store]",
 )
-@click.option(
-    "--allowed-host",
-    "allowed_hosts",
-    metavar="NAME",
-    multiple=True,
-    help="A name that clients call the server by. May be repeated.",
-)
-@click.option(
-    "--allowed-origin",
-    "allowed_origins",
-    metavar="ORIGIN",
-    multiple=True,
-    help="A site whose pages may call the server. May be repeated.",
-)
+@_allowed_hosts
+@_allowed_origins
 @click.option(
     "--max-body-mb",
     default=64.0,
@@ -133,15 +139,25 @@ server.params.append(STORE)
 
 
 @click.command()
+@_host
 @click.option(
     "--port",
     default=None,
     type=click.IntRange(0, 65535),
     help="Port to listen on; 0 for one that is free.  [default: 5000, if it is free]",
 )
+@_allowed_hosts
+@_allowed_origins
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @click.pass_obj
-def ui(store: str | None, port: int | None, no_browser: bool) -> None:
+def ui(
+    store: str | None,
+    host: str,
+    port: int | None,
+    allowed_hosts: tuple[str, ...],
+    allowed_origins: tuple[str, ...],
+    no_browser: bool,
+) -> None:
     """Show a store in a browser: runs, and curves that grow as you look.
 
     The address holds a token that is good while this runs: other users of this machine do not see
@@ -158,7 +174,7 @@ def ui(store: str | None, port: int | None, no_browser: bool) -> None:
 
     session = tokens.random_text()
     options = Options(
-        store, "127.0.0.1", PORT if port is None else port, 1, "", (), (),
+        store, host, PORT if port is None else port, 1, "", allowed_hosts, allowed_origins,
         64 * _MEGABYTE, 30.0, False, session,
     )  # fmt: skip
     chosen = prepare(options)
@@ -169,6 +185,7 @@ def ui(store: str | None, port: int | None, no_browser: bool) -> None:
         if port is not None:
             raise
         listening = listen(options._replace(port=0))
+        click.echo(f"Port {PORT} is taken, so this is another one.")
 
     def announce() -> None:
         address = f"{url(options, listening)}/?token={session}"
@@ -189,7 +206,8 @@ ui.params.append(STORE)
 def _open(address: str) -> None:
     with suppress(webbrowser.Error):
         browser = webbrowser.get()
-        if not isinstance(browser, webbrowser.GenericBrowser):
+        # Not by its class: what opens the desktop's browser (xdg-open) is a GenericBrowser, too.
+        if os.path.basename(getattr(browser, "name", "")) not in _TEXT_BROWSERS:
             browser.open(address)
 
 

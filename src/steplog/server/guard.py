@@ -90,7 +90,7 @@ class Guard:
         if not self._is_ours(host):
             return answers.page(
                 f"The Host of this request is {host!r}, and this server does not go by that name.\n"
-                "If it should: steplog server --allowed-host NAME\n",
+                "If it should, start it with --allowed-host NAME.\n",
                 403,
             )
         origin = headers.get(b"origin")
@@ -98,7 +98,7 @@ class Guard:
             return answers.page(
                 f"A page of {origin.decode('latin-1')!r} sent this request, and pages of other "
                 "sites may not call this server.\n"
-                "If this one should: steplog server --allowed-origin ORIGIN\n",
+                "If this one should, start it with --allowed-origin ORIGIN.\n",
                 403,
             )
         return None

@@ -88,8 +88,8 @@ def prepare(options: Options) -> Backend:
     """Make the store where there is none, and see that nobody can reach it who must not.
 
     Raises:
-        MlflowException: INVALID_PARAMETER_VALUE where other machines could call and the store has
-            no token; StoreError where the store cannot be used.
+        MlflowException: INVALID_PARAMETER_VALUE where other machines could call and nobody would
+            need a token; StoreError where the store cannot be used.
 
     """
     chosen = backend(options.store)
@@ -98,7 +98,8 @@ def prepare(options: Options) -> Backend:
         os.makedirs(chosen.directory, exist_ok=True)
     except OSError as error:
         raise StoreError(f"Cannot make the store {chosen.directory}: {error}") from error
-    if not tokens.read(chosen.directory) and not is_loopback(options.host):
+    guarded = options.session or tokens.read(chosen.directory)
+    if not guarded and not is_loopback(options.host):
         raise invalid(
             f"Other machines can reach {options.host}, and the store has no token: everybody could "
             "read and change it. Make a token first, and give it to those who may:\n"
