@@ -145,6 +145,16 @@ def test_rows_are_filtered_sorted_and_cut(served: Served) -> None:
     assert "keys" not in table
 
 
+def test_columns_to_choose_from(served: Served) -> None:
+    """They come with the first rows, and also from runs that are further down."""
+    log(served, "old", [1.0], depth="3")
+    log(served, "new", [], lr="0.1")
+    first = ask(served, "/runs/table", {"limit": 1})
+    assert [row["run_name"] for row in first["rows"]] == ["new"]
+    assert (first["keys"]["metrics"], first["keys"]["params"]) == (["loss"], ["depth", "lr"])
+    assert "keys" not in ask(served, "/runs/table", {"limit": 1, "offset": 1})
+
+
 def test_a_snapshot_keeps_rows_in_their_place(served: Served) -> None:
     """Whoever scrolls through a list sees no row twice although runs are added meanwhile."""
     ids = [log(served, str(number), []) for number in range(6)]

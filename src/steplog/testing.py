@@ -325,6 +325,18 @@ class StoreSuite:
         assert store.keys([OTHER_RUN]) == [("loss", 1, 1)]
         assert store.keys(["9" * 32]) == store.keys([]) == []
 
+    def test_keys_of_params_and_tags(self, store: Store, feed: Feed) -> None:
+        """The keys of params and tags of runs are told, each once."""
+        feed.operate(create_run(), create_run(OTHER_RUN))
+        feed.operate(LogParams(RUN, {"lr": "1", "β": "2"}), LogParams(OTHER_RUN, {"lr": "2"}))
+        feed.operate(SetTags(OTHER_RUN, {"note": "x"}))
+        params, tags = store.pair_keys([RUN, OTHER_RUN, RUN])
+        assert params == ["lr", "β"]
+        assert {"tag", "note"} <= set(tags)
+        assert tags == sorted(set(tags))
+        assert "note" not in store.pair_keys([RUN]).tags
+        assert store.pair_keys([]) == ([], [])
+
     def test_runs_nested_in_others(self, store: Store, feed: Feed) -> None:
         """The active runs that name a run as their parent are counted."""
         feed.operate(*(create_run(each * 32) for each in "abcd"))

@@ -29,7 +29,7 @@ from steplog.summary import merge
 MOST_ROWS = 1_000
 ROWS = 100
 RUNS_FOR_KEYS = 1_000
-"""So many of the listed runs are looked at for metrics to choose from."""
+"""So many of the listed runs are looked at for columns to choose from."""
 NOTE = "mlflow.note.content"
 _ID_BYTES = 81  # of a Python text of 32 letters
 
@@ -67,7 +67,7 @@ def table(service: Service, request: Request) -> Answer:
         m.Row(**each, values=values[each["run_id"]], children=children.get(each["run_id"], 0))
         for each in shown
     ]
-    keys = _keys(store, ids[:RUNS_FOR_KEYS], records) if offset == 0 else None
+    keys = _keys(store, ids[:RUNS_FOR_KEYS]) if offset == 0 else None
     return answer(m.Table(len(ids), snapshot, rows, keys))
 
 
@@ -180,7 +180,6 @@ def _number(known: npt.NDArray[np.void], key: str, part: str) -> Double | None:
     return value if isinstance(value, int) else spelled(value)
 
 
-def _keys(store: Store, run_ids: Sequence[str], records: Sequence[RunRecord]) -> m.Keys:
-    params = {name for record in records for name in record.params}
-    tags = {name for record in records for name in record.tags}
-    return m.Keys([each.key for each in store.keys(run_ids)], sorted(params), sorted(tags))
+def _keys(store: Store, run_ids: Sequence[str]) -> m.Keys:
+    pairs = store.pair_keys(run_ids)
+    return m.Keys([each.key for each in store.keys(run_ids)], pairs.params, pairs.tags)

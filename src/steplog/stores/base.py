@@ -126,6 +126,13 @@ class KeyUse(NamedTuple):
     points: int
 
 
+class PairKeys(NamedTuple):
+    """The keys of the params and of the tags that runs have, each sorted."""
+
+    params: list[str]
+    tags: list[str]
+
+
 class DatasetUse(NamedTuple):
     """A dataset as one run used it: the fields of `entities.Dataset`, and the tags of the use."""
 
@@ -297,6 +304,10 @@ class Store(Protocol):
 
     def keys(self, run_ids: Sequence[str]) -> list[KeyUse]:
         """Return the metrics that these runs have, ordered by key; whole run ids."""
+        ...
+
+    def pair_keys(self, run_ids: Sequence[str]) -> PairKeys:
+        """Return the keys of params and tags that some of these runs have; whole run ids."""
         ...
 
     def children(self, run_ids: Sequence[str]) -> dict[str, int]:

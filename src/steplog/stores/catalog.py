@@ -24,6 +24,7 @@ from steplog.stores.base import (
     Last,
     ModelRecord,
     ModelUse,
+    PairKeys,
     Refused,
     RunRecord,
     Series,
@@ -196,6 +197,20 @@ def read_keys(connection: Connection, run_ids: Sequence[str]) -> list[KeyUse]:
         (json.dumps(list(run_ids)),),
     )
     return [KeyUse._make(row) for row in rows]
+
+
+def read_pair_keys(connection: Connection, run_ids: Sequence[str]) -> PairKeys:
+    """Return the keys of params and tags that some of these runs have."""
+    listed = json.dumps(list(run_ids))
+
+    def keys_in(table: str) -> list[str]:
+        query = (
+            f"SELECT DISTINCT key FROM {table} WHERE run_no IN "
+            f"(SELECT run_no FROM runs WHERE run_id IN {LISTED}) ORDER BY key"
+        )
+        return [key for [key] in connection.execute(query, (listed,))]
+
+    return PairKeys(keys_in("params"), keys_in("tags"))
 
 
 def read_children(connection: Connection, run_ids: Sequence[str]) -> dict[str, int]:

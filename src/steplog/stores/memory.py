@@ -46,6 +46,7 @@ from steplog.stores.base import (
     ModelRecord,
     ModelUse,
     Need,
+    PairKeys,
     Position,
     Refused,
     RunRecord,
@@ -272,6 +273,14 @@ class MemoryStore:
             runs[each.key.key].add(each.key.run_id)
             points[each.key.key] += int(each.summary["count"])
         return [KeyUse(key, len(runs[key]), points[key]) for key in sorted(runs)]
+
+    def pair_keys(self, run_ids: Sequence[str]) -> PairKeys:
+        """Return the keys of params and tags that some of these runs have."""
+        records = self.runs([*run_ids])
+        return PairKeys(
+            sorted({key for each in records for key in each.params}),
+            sorted({key for each in records for key in each.tags}),
+        )
 
     def children(self, run_ids: Sequence[str]) -> dict[str, int]:
         """Return how many active runs are nested in each of these."""

@@ -35,6 +35,7 @@ from steplog.stores.base import (
     ExperimentRecord,
     KeyUse,
     ModelRecord,
+    PairKeys,
     Position,
     Refused,
     RunRecord,
@@ -156,6 +157,11 @@ class SQLiteStore:
         """Return the metrics that these runs have, ordered by key; whole run ids."""
         with self._database.reading() as connection:
             return catalog.read_keys(connection, run_ids)
+
+    def pair_keys(self, run_ids: Sequence[str]) -> PairKeys:
+        """Return the keys of params and tags that some of these runs have."""
+        with self._database.reading() as connection:
+            return catalog.read_pair_keys(connection, run_ids)
 
     def children(self, run_ids: Sequence[str]) -> dict[str, int]:
         """Return how many active runs are nested in each of these."""
