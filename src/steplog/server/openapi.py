@@ -148,7 +148,9 @@ def _query_parameters(schema: Json) -> list[Json]:
 
 
 def _responses(endpoint: Endpoint) -> Json:
-    error = {"application/json": {"schema": _reference(_name(Error))}}
+    error: Json = {"application/json": {"schema": _reference(_name(Error))}}
+    if endpoint.page:
+        error["text/html"] = {}  # who has no token is asked for one
     if endpoint.handle is no_artifacts:
         return {"default": {"description": "Always: NOT_IMPLEMENTED.", "content": error}}
     if isinstance(endpoint.answer, str):

@@ -64,8 +64,12 @@ def _sent(found: bundle.File, request: Request) -> Answer:
 
 
 _STYLE = bundle.file(plain.STYLE.encode(), "text/css; charset=utf-8")
+_TYPES = {**{name: bundle.FILES[name] for name in SCRIPTED}, "plain.css": _STYLE.content_type}
 
 ENDPOINTS = (
-    Endpoint("GET", "/", page, "read", ("",), page=True),
-    *(Endpoint("GET", f"/{name}", file, "open", ("",)) for name in (*SCRIPTED, "plain.css")),
+    Endpoint("GET", "/", page, "read", ("",), answer="text/html", page=True),
+    *(
+        Endpoint("GET", f"/{name}", file, "open", ("",), answer=content_type)
+        for name, content_type in _TYPES.items()
+    ),
 )
