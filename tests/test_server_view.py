@@ -369,6 +369,14 @@ def test_a_token_of_one_experiment_sees_nothing_else(served: Served) -> None:
         assert run.info.run_id.encode() not in data
 
 
+def test_the_beginning_of_an_id_is_no_id(served: Served) -> None:
+    """Where whole ids are asked for, a part of one, and be it empty, names no run."""
+    ids = ["", log(served, "run", [1.0])[:31]]
+    assert ask(served, "/runs/details", {"run_ids": ids})["runs"] == []
+    assert ask(served, "/keys", {"run_ids": ids})["keys"] == []
+    assert draw(served, {"run_ids": ids, "keys": ["loss"], "x": "relative"})[0]["lines"] == []
+
+
 def test_workers_do_not_know_each_others_cursors(tmp_path: Path) -> None:
     """Whichever of several processes answers, a chart is right: whole, or a change that fits."""
     store = tmp_path / "store"

@@ -82,7 +82,7 @@ def _usable(
             f"At most {MOST_RUNS} runs and {MOST_KEYS} metrics can be asked for together, got "
             f"{len(run_ids)} and {len(keys)}."
         )
-    return scope.usable_runs(service, request, list(dict.fromkeys(run_ids)))
+    return scope.usable_runs(service, request, run_ids)
 
 
 def _encode(changes: Sequence[Changes]) -> bytes:

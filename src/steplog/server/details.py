@@ -37,10 +37,9 @@ def session(service: Service, request: Request) -> Answer:
 
 def details(service: Service, request: Request) -> Answer:
     """Return everything about some runs but their points."""
-    run_ids = _run_ids(decode(m.RunIds, request.body).run_ids, MOST_RUNS)
+    run_ids = _usable(service, request, MOST_RUNS)
     store = service.client.store
-    found = in_order(run_ids, store.runs(run_ids), lambda record: record.row.run_id)
-    records = [each for each in found if request.caller.may_use(each.row.experiment_id)]
+    records = in_order(run_ids, store.runs(run_ids), lambda record: record.row.run_id)
     models = _models(store, records)
     shown = shown_runs(service, store, records)
     children = store.children(run_ids)
@@ -65,15 +64,15 @@ def details(service: Service, request: Request) -> Answer:
 
 def keys(service: Service, request: Request) -> Answer:
     """Return the metrics of some runs."""
-    run_ids = _run_ids(decode(m.RunIds, request.body).run_ids, MOST_RUNS_FOR_KEYS)
-    usable = scope.usable_runs(service, request, run_ids)
-    return answer(m.FoundKeys([m.Key(*each) for each in service.client.store.keys(usable)]))
+    run_ids = _usable(service, request, MOST_RUNS_FOR_KEYS)
+    return answer(m.FoundKeys([m.Key(*each) for each in service.client.store.keys(run_ids)]))
 
 
-def _run_ids(run_ids: Sequence[str], most: int) -> list[str]:
+def _usable(service: Service, request: Request, most: int) -> list[str]:
+    run_ids = decode(m.RunIds, request.body).run_ids
     if len(run_ids) > most:
         raise invalid(f"run_ids can name at most {most} runs, got {len(run_ids)}.")
-    return list(dict.fromkeys(run_ids))
+    return scope.usable_runs(service, request, run_ids)
 
 
 def _datasets(record: RunRecord) -> list[m.DatasetUse]:

@@ -12,6 +12,7 @@ from steplog.client import Client
 from steplog.server.endpoint import Caller, Request, Service
 
 MOST_REMEMBERED = 100_000
+_ID_LENGTH = 32
 
 _experiments: WeakKeyDictionary[Client, dict[str, str]] = WeakKeyDictionary()
 """Run id -> the experiment it belongs to, which never changes; of each store."""
@@ -53,10 +54,14 @@ def require_models(service: Service, request: Request, model_ids: Iterable[str |
 
 
 def usable_runs(service: Service, request: Request, run_ids: Sequence[str]) -> list[str]:
-    """Return those of these runs that the caller may use; unknown ones are no secret."""
+    """Return those of these runs that the caller may use, each once; unknown ones are no secret.
+
+    Whole ids only: a store takes the beginning of an id for all runs that begin so.
+    """
+    run_ids = [each for each in dict.fromkeys(run_ids) if len(each) == _ID_LENGTH]
     only = request.caller.experiment_id
     if only is None:
-        return [*run_ids]
+        return run_ids
     records = service.client.store.runs(run_ids)
     theirs = {each.row.run_id for each in records if each.row.experiment_id == only}
     return [run_id for run_id in run_ids if run_id in theirs]
