@@ -14,6 +14,7 @@ from steplog.server.endpoint import Answer, Endpoint, Request, Service
 
 SCRIPTED = ("app.js", "app.css", "icon.svg", "LICENSES.txt")
 """Files that everybody may have: they are the same in every package."""
+SVG = bundle.FILES["icon.svg"]
 _KEPT = ("cache-control", "no-cache")
 """A browser may keep a file, and asks each time whether it is still the one."""
 
@@ -54,7 +55,9 @@ def file(service: Service, request: Request) -> Answer:
 
 def _sent(found: bundle.File, request: Request) -> Answer:
     """Return a file, or that the browser has it."""
-    headers = (("etag", found.etag), ("vary", "accept-encoding"), _KEPT)
+    # Browsers ask for the icon again whenever the address changes, and it hardly ever does.
+    kept = ("cache-control", "max-age=86400") if found.content_type == SVG else _KEPT
+    headers = (("etag", found.etag), ("vary", "accept-encoding"), kept)
     if found.etag in request.headers.get(b"if-none-match", b"").decode("latin-1"):
         return Answer(b"", found.content_type, 304, headers)
     if b"gzip" in request.headers.get(b"accept-encoding", b""):

@@ -72,6 +72,7 @@ export class Plot {
     this.over.addEventListener("pointermove", (event) => this.onMove(event));
     this.over.addEventListener("pointerdown", (event) => this.onDown(event));
     this.over.addEventListener("pointerup", (event) => this.onUp(event));
+    this.over.addEventListener("pointercancel", () => this.onCancel());
     this.over.addEventListener("pointerleave", () => this.onLeave());
     this.over.addEventListener("dblclick", () => this.listener.zoomOut());
     plots.add(this);
@@ -180,6 +181,12 @@ export class Plot {
     if (from === null || Math.abs(to - from) < DRAG_PX) return;
     const place = (left: number) => Math.min(Math.max(left / this.box.width, 0), 1);
     this.zoomTo(place(Math.min(from, to)), place(Math.max(from, to)));
+  }
+
+  /** The browser has taken the drag for something else, such as scrolling by touch. */
+  private onCancel(): void {
+    this.dragged = null;
+    this.selection.hidden = true;
   }
 
   private onLeave(): void {
