@@ -131,6 +131,16 @@ def test_runs_are_compared_in_one_chart(store: Store) -> None:
     assert parse_qs(over[0][1:])["run"] == ids
 
 
+def test_of_too_many_runs_some_are_compared() -> None:
+    """However many runs an address names, a page of fifty is made, and says what it leaves out."""
+    ids = []
+    for _ in range(52):
+        with steplog.start_run() as run:
+            ids.append(run.info.run_id)
+    page = Page(plain.compare_page(backend().store(), frozenset(), ids, "plain"))
+    assert "50 runs" in page.words and "2 more were asked for" in page.words
+
+
 def test_only_the_experiment_that_may_be_seen_is_shown(store: Store) -> None:
     """Who is held to an experiment sees no run of another one, in the list or alone."""
     run_id = store.runs()[0].row.run_id

@@ -17,6 +17,7 @@ from serving import Server, serving
 
 import steplog
 from steplog.server import bundle, tokens
+from steplog.server.endpoints import ENDPOINTS
 
 needs_page = pytest.mark.skipif(
     bundle.read("app.js") is None, reason="the package was built without its page"
@@ -94,13 +95,16 @@ def test_a_token_in_the_address_becomes_a_cookie(guarded: tuple[Server, str]) ->
     assert (entered.status, entered.headers["location"]) == (303, "./")
     cookie, *attributes = entered.headers["set-cookie"].split("; ")
     assert cookie == f"steplog_token_{server.port}={token}"
-    assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(attributes)
+    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(attributes)
     with_cookie = {"Cookie": f"other=1; {cookie}"}
     assert server.request("GET", "/", headers=with_cookie).status == 200
     session = server.request("GET", "/api/steplog/1/session", headers=with_cookie)
     assert session.json()["role"] == "read"
     table = server.request("POST", "/api/steplog/1/runs/table", {}, headers=with_cookie)
     assert table.json()["total"] == 0
+    # The header of a proxy's own password does not hide the cookie.
+    password = {**with_cookie, "Authorization": "Basic bWU6c2VjcmV0"}
+    assert server.request("GET", "/", headers=password).status == 200
     left = server.request("GET", "/?signout", headers=with_cookie)
     assert left.headers["set-cookie"].startswith(f"steplog_token_{server.port}=; ")
     assert "Max-Age=0" in left.headers["set-cookie"]
@@ -118,16 +122,31 @@ def test_a_wrong_token_is_said_to_be_one(guarded: tuple[Server, str], wrong: str
     assert b"not good here" in answer.body
 
 
+def test_addresses_of_many_fields(guarded: tuple[Server, str]) -> None:
+    """However many fields an address has, a page answers it: with the form, or for who may see."""
+    server, token = guarded
+    address = "/?plain" + "&run=0" * 2_000
+    assert server.request("GET", address).status == 401
+    cookie = {"Cookie": f"steplog_token_{server.port}={token}"}
+    assert server.request("GET", address, headers=cookie).status == 200
+
+
+def test_following_a_link_changes_nothing() -> None:
+    """No endpoint that a link can lead to writes: links of other sites carry the cookie."""
+    assert {each.role for each in ENDPOINTS if each.method == "GET"} <= {"open", "read"}
+
+
 def test_a_cookie_is_no_way_around_the_other_checks(guarded: tuple[Server, str]) -> None:
     """Pages of other sites, forms, and tokens that only read are refused with a cookie, too."""
     server, token = guarded
     cookie = {"Cookie": f"steplog_token_{server.port}={token}"}
     path, body = "/api/2.0/mlflow/experiments/create", {"name": "x"}
     assert server.request("POST", path, body, headers=cookie).status == 403
-    evil = {**cookie, "Origin": "https://evil.example"}
-    assert (
-        server.request("POST", "/api/steplog/1/keys", {"run_ids": []}, headers=evil).status == 403
-    )
+    # To a browser another port of this machine is the same site, so it sends the cookie along.
+    for origin in ("https://evil.example", f"http://{server.host}:1", "null"):
+        evil = {**cookie, "Origin": origin}
+        answer = server.request("POST", "/api/steplog/1/keys", {"run_ids": []}, headers=evil)
+        assert answer.status == 403
     form = {**cookie, "Content-Type": "application/x-www-form-urlencoded"}
     assert server.request("POST", "/api/steplog/1/keys", b"run_ids=", headers=form).status == 400
 

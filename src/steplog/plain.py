@@ -30,6 +30,8 @@ ROWS = 50
 METRIC_COLUMNS = 5
 CHARTS = 60
 """So many of a run's charts are on one page; an exported file has them all."""
+COMPARED = 50
+"""So many runs are compared on one page: a chart of more is no longer read, and takes megabytes."""
 BUCKETS = 300
 _X = Literal["step", "time", "relative"]
 _OVER: Mapping[str, tuple[_X, str]] = {
@@ -130,7 +132,8 @@ def compare_page(
     experiment_ids: tuple[str, ...] | None = None,
 ) -> str:
     """Return some runs in the same charts, as a document; arguments are those of `run_page`."""
-    records = _records(store, run_ids, experiment_ids)
+    found = _records(store, run_ids, experiment_ids)
+    records = found[:COMPARED]
     ids = [each.row.run_id for each in records]
     asked = _asked(query)
     asked.pop("run", None)
@@ -147,9 +150,11 @@ def compare_page(
         for record in records
     ]
     heads = ["run", "status", *(name(key) for key in differing)]
+    more = len(found) - len(records)
+    left_out = f'<p role="alert">{more:,} more were asked for, and left out.</p>\n' if more else ""
     body = (
         '<nav><a href="?plain">← All runs</a></nav>\n'
-        f"<h1>{len(records):,} runs</h1>\n{table(heads, rows)}{shown}"
+        f"<h1>{len(records):,} runs</h1>\n{left_out}{table(heads, rows)}{shown}"
     )
     return document("Compared runs", body)
 

@@ -1,8 +1,10 @@
 """The entrance: how a browser, which cannot be told to send a header, shows its token.
 
 Whoever opens ``/?token=TOKEN`` is given a cookie and sent on to the page, so that the token is not
-seen in the address for long; whoever opens the page without one is asked for it. The cookie is sent
-to this server only, by its own pages only (SameSite=Strict), and no script can read it.
+seen in the address for long; whoever opens the page without one is asked for it. No script can read
+the cookie. Of what other sites have a browser send, only links that somebody follows carry it
+(SameSite=Lax; with Strict, an address of a view that somebody was sent would ask for a token again),
+and following a link changes nothing here.
 
 What is not here: whether a token is good (`steplog.server.tokens`).
 """
@@ -53,7 +55,7 @@ class Entrance:
 
     def look(self, head: Head, endpoint: Endpoint) -> Answer | None:
         """Return what to answer whoever asks for the page; None for who may see it now."""
-        parameters = dict(parse_qsl(head.query, keep_blank_values=True, max_num_fields=100))
+        parameters = dict(parse_qsl(head.query, keep_blank_values=True))
         if "signout" in parameters:
             return self._sent_on("", 0)
         token = parameters.get("token")
@@ -71,7 +73,7 @@ class Entrance:
 
     def _sent_on(self, token: str, seconds: int) -> Answer:
         name = self._guard.cookie.decode()
-        cookie = f"{name}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict"
+        cookie = f"{name}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax"
         return Answer(
             b"", "text/plain; charset=utf-8", 303, (("location", "./"), ("set-cookie", cookie))
         )
@@ -79,5 +81,4 @@ class Entrance:
 
 def _page(trouble: str) -> Answer:
     shown = f'<p role="alert">{escape(trouble)}</p>\n' if trouble else ""
-    page = answers.html(_PAGE.format(trouble=shown), 401)
-    return page
+    return answers.html(_PAGE.format(trouble=shown), 401)

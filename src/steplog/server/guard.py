@@ -116,7 +116,9 @@ class Guard:
         """
         if endpoint is not None and endpoint.role == "open":
             return _NOBODY
-        caller = self._tokens.caller(headers.get(b"authorization") or self._from_cookie(headers))
+        # A proxy that asks for a password of its own passes it on as a header.
+        caller = self._tokens.caller(headers.get(b"authorization"))
+        caller = caller or self._tokens.caller(self._from_cookie(headers))
         if caller is None:
             raise MlflowException(
                 "This server wants a token. `steplog token create` makes one; MLflow's client "

@@ -21,7 +21,7 @@ _KEPT = ("cache-control", "no-cache")
 
 def page(service: Service, request: Request) -> Answer:
     """Show the runs to a person."""
-    parameters = parse_qsl(request.query, keep_blank_values=True, max_num_fields=1_000)
+    parameters = parse_qsl(request.query, keep_blank_values=True)
     index = bundle.read("index.html")
     if index is not None and "plain" not in dict(parameters):
         sent = _sent(index, request)
