@@ -439,6 +439,7 @@ def test_runs_that_are_not_there_have_no_lines(store: Store) -> None:
         ({"x_max": INF}, "x_max must be a finite number, got inf."),
         ({"x_min": 2.0, "x_max": 1.0}, "x_min must not be above x_max, got 2.0 and 1.0."),
         ({"band": "z"}, "band must be one of minmax, std, sem, ci95, got 'z'."),
+        ({"group_by": ("key",) * 17}, "group_by can name at most 16 fields, got 17."),
         ({"group_by": ("rate",)}, "Cannot group by 'rate': give params.NAME"),
         ({"group_by": ("attributes.colour",)}, "Cannot group by 'attributes.colour'"),
     ],
@@ -449,3 +450,23 @@ def test_queries_that_make_no_sense(change: dict[str, object], message: str) -> 
         chart(MemoryStore(), query(**change))
     assert error.value.message.startswith(message)
     assert error.value.error_code == "INVALID_PARAMETER_VALUE"
+
+
+def test_a_chart_that_is_too_large() -> None:
+    """Lines times buckets are bounded, and who asks for more is told before a point is read."""
+    store = MemoryStore()
+    keys = tuple(f"loss{number}" for number in range(401))
+    for key in keys:
+        logged(store, (1, 1, 1.0), key=key)
+    assert len(chart(store, query(keys=keys)).lines) == 401
+    with pytest.raises(MlflowException, match="401 lines of up to 10,000 buckets are too much"):
+        chart(store, query(keys=keys, buckets=10_000))
+
+
+def test_what_is_remembered_of_queries_is_bounded() -> None:
+    """Queries of long names that nothing has, are forgotten, too."""
+    made, store = Charts(), MemoryStore()
+    first = made.changes(store, query(keys=("k" * 1_000_000,)), None).cursor
+    for _ in range(charts.REMEMBERED_BYTES // 1_000_000):
+        made.changes(store, query(keys=("k" * 1_000_000,)), None)
+    assert made.changes(store, query(keys=("k" * 1_000_000,)), first).cursor != first

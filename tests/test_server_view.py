@@ -19,7 +19,7 @@ import pytest
 from served import Reply, Served, succeeded
 from serving import serving
 
-from steplog import Client, entities
+from steplog import Client, charts, entities
 from steplog.charts import ChartQuery, chart
 from steplog.entities import Metric, Param
 from steplog.server.endpoint import Caller
@@ -264,6 +264,15 @@ def test_what_is_too_much(served: Served) -> None:
     assert call(served, "/charts", {"charts": [{**query, "buckets": 10**6}]}).status == 400
 
 
+def test_an_answer_that_is_too_large(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What all charts of one request hold is bounded, and who asks for more is told."""
+    monkeypatch.setattr(charts, "MOST_CELLS", 1_000)
+    query = {"run_ids": [log(served, "run", [0.5] * 100)], "keys": ["loss"], "buckets": 100}
+    assert len(draw(served, *[query] * 10)) == 10
+    refused = call(served, "/charts", {"charts": [query] * 11})
+    assert refused.status == 400 and "The 11 first of these charts" in refused.error
+
+
 # Charts and points --------------------------------------------------------------------------------
 
 
@@ -367,6 +376,25 @@ def test_a_token_of_one_experiment_sees_nothing_else(served: Served) -> None:
         data = answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)
         assert mine.encode() in data
         assert run.info.run_id.encode() not in data
+
+
+def test_what_others_were_shown_stays_theirs(served: Served) -> None:
+    """With the snapshot or the cursor of somebody else, a caller sees no more than without."""
+    other = served.client.create_experiment("other")
+    mine = log(served, "mine", [1.0])
+    secret = served.client.create_run(other, run_name="secret").info.run_id
+    served.client.log_metric(secret, "loss", 2.0)
+    caller = Caller("t", "read", "0")
+    body = {"experiment_ids": ["0", other]}
+    theirs = ask(served, "/runs/table", body)
+    found = ask(served, "/runs/table", {**body, "snapshot": theirs["snapshot"]}, caller)
+    assert [row["run_id"] for row in found["rows"]] == [mine]
+    query = {"run_ids": [mine, secret], "keys": ["loss"]}
+    [shown] = draw(served, query)
+    again = {"charts": [{**query, "since": shown["cursor"]}]}
+    answer = served.answer("POST", f"{OURS}/charts", again, caller)
+    assert isinstance(answer.body, bytes)
+    assert b'"from":0' in answer.body and secret.encode() not in answer.body
 
 
 def test_the_beginning_of_an_id_is_no_id(served: Served) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import secrets
+import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -26,7 +27,7 @@ from steplog.exceptions import invalid
 from steplog.grouping import Aggregate, Band, group_columns
 from steplog.lines import Extent, Folded, JoinedLine, Line, Points, WholeLine, fold_few
 from steplog.operations import SeriesKey
-from steplog.recent import Recent
+from steplog.recent import OVERHEAD_BYTES, Recent
 from steplog.stores.base import RunRecord, Series, Store
 
 X = Literal["step", "time", "relative", "metric"]
@@ -40,8 +41,10 @@ FEW_POINTS = 1 << 15
 """A line with more points than this in its stretches is not looked at point by point."""
 REMEMBERED_BYTES = 64 << 20
 """What `Charts` keeps of points, and as much again each of lines and of charts."""
-OVERHEAD_BYTES = 2_000
-"""About what it takes to keep anything, beside its arrays."""
+MOST_CELLS = 4_000_000
+"""Lines times buckets of a chart: some hundred bytes each while it is made."""
+MOST_FIELDS = 16
+"""In ``group_by``."""
 _INT64 = np.iinfo(np.int64)
 
 
@@ -185,7 +188,8 @@ class Charts:
             return Changes(_from(known.chart, size), size, size, cursor or "")
         made = self._make(store, query, found)
         fresh = secrets.token_hex(8)
-        self._followed.put(fresh, _Followed(query, found.fingerprint, made), _bytes_of(made))
+        size = _bytes_of(query) + _bytes_of_chart(made)
+        self._followed.put(fresh, _Followed(query, found.fingerprint, made), size)
         same = known is not None and known.query == query
         start = _first_difference(known.chart, made) if known is not None and same else 0
         return Changes(_from(made, start), start, made.x.size, fresh)
@@ -235,7 +239,7 @@ class Charts:
             points = line.points(store, window, FEW_POINTS)
             known = _Read(line.fingerprint, points)
             size = 0 if points is None else points.x.nbytes + points.value.nbytes
-            self._read.put(name, known, size + OVERHEAD_BYTES)
+            self._read.put(name, known, size)
         return known.points
 
     def _fold(self, store: Store, line: Line, grid: Grid, window: Extent) -> Folded:
@@ -244,8 +248,7 @@ class Charts:
         if known is not None and (known.fingerprint, known.grid) == (line.fingerprint, grid):
             return known
         folded = line.fold(store, grid, window, known)
-        size = folded.outline.nbytes + folded.buckets.nbytes
-        self._folded.put(name, folded, size + OVERHEAD_BYTES)
+        self._folded.put(name, folded, folded.outline.nbytes + folded.buckets.nbytes)
         return folded
 
 
@@ -302,7 +305,10 @@ def check(query: ChartQuery) -> None:
             raise invalid(f"{name} must be a finite number, got {bound}.")
     if query.x_min is not None and query.x_max is not None and query.x_min > query.x_max:
         raise invalid(f"x_min must not be above x_max, got {query.x_min} and {query.x_max}.")
-    for field in query.group_by or ():
+    fields = query.group_by or ()
+    if len(fields) > MOST_FIELDS:
+        raise invalid(f"group_by can name at most {MOST_FIELDS} fields, got {len(fields)}.")
+    for field in fields:
         kind, _, name = field.partition(".")
         if field == "key":
             continue
@@ -344,6 +350,11 @@ def _found(store: Store, query: ChartQuery) -> _Found:
         else:
             origin = records[run_id].row.start_time if query.x == "relative" else 0
             lines.append(WholeLine(each, query.x != "step", origin))
+    if len(lines) * query.buckets > MOST_CELLS:
+        raise invalid(
+            f"{len(lines):,} lines of up to {query.buckets:,} buckets are too much for a chart: "
+            f"{MOST_CELLS:,} in all are the most. Ask for fewer runs, metrics or buckets."
+        )
     groups = [_group(query, records, each.series.key) for each in lines]
     return _Found(lines, records, (*(line.fingerprint for line in lines), str(groups)))
 
@@ -463,6 +474,12 @@ def _common(old: Floats, new: Floats) -> int:
     return int(differing[0]) if differing.size else size
 
 
-def _bytes_of(made: Chart) -> int:
+def _bytes_of(query: ChartQuery) -> int:
+    # What a caller sends is kept as well, and may name a thousand runs that do not exist.
+    texts = (*query.run_ids, *query.keys, *(query.group_by or ()), query.x_key or "")
+    return sum(map(sys.getsizeof, texts))
+
+
+def _bytes_of_chart(made: Chart) -> int:
     columns = sum(column.nbytes for line in made.lines for column in line.columns.values())
-    return made.x.nbytes + columns + OVERHEAD_BYTES * (1 + len(made.lines))
+    return made.x.nbytes + columns + OVERHEAD_BYTES * len(made.lines)

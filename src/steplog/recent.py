@@ -9,6 +9,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+OVERHEAD_BYTES = 2_000
+"""About what it takes to keep anything, beside what `put` is told."""
+
 
 class Recent(Generic[T]):
     """Keeps values by name, and forgets those that were not used for longest.
@@ -16,12 +19,12 @@ class Recent(Generic[T]):
     Its methods may be called from any thread.
 
     Args:
-        most_bytes: what all values together may take, as far as `put` is told.
+        most_bytes: what all values together may take, `OVERHEAD_BYTES` for each included.
 
     Example:
-        >>> recent = Recent[str](10)
-        >>> recent.put("a", "first", 6)
-        >>> recent.put("b", "second", 6)
+        >>> recent = Recent[str](5_000)
+        >>> recent.put("a", "first", 1_000)
+        >>> recent.put("b", "second", 1_000)
         >>> recent.get("a"), recent.get("b")
         (None, 'second')
 
@@ -42,11 +45,22 @@ class Recent(Generic[T]):
             return self._kept[name][0]
 
     def put(self, name: Hashable, value: T, size: int) -> None:
-        """Keep a value that takes `size` bytes; one that is larger than allowed is not kept."""
+        """Keep a value.
+
+        Args:
+            name: to `get` it by.
+            value: one that is larger than all together may be is not kept, and costs none of them.
+            size: what name and value take, in bytes.
+
+        """
+        size += OVERHEAD_BYTES
         with self._lock:
             _, before = self._kept.pop(name, (None, 0))
+            self._bytes -= before
+            if size > self._most_bytes:
+                return
             self._kept[name] = value, size
-            self._bytes += size - before
+            self._bytes += size
             while self._bytes > self._most_bytes:
                 _, (_, gone) = self._kept.popitem(last=False)
                 self._bytes -= gone

@@ -38,9 +38,17 @@ def draw(service: Service, request: Request) -> Answer:
     if len(asked) > MOST_CHARTS:
         raise invalid(f"charts can be at most {MOST_CHARTS}, got {len(asked)}.")
     store = service.client.store
-    changes = [
-        service.charts.changes(store, _query(service, request, each), each.since) for each in asked
-    ]
+    changes: list[Changes] = []
+    cells = 0
+    for each in asked:
+        made = service.charts.changes(store, _query(service, request, each), each.since)
+        changes.append(made)
+        cells += made.chart.x.size * len(made.chart.lines)
+        if cells > charts.MOST_CELLS:
+            raise invalid(
+                f"The {len(changes)} first of these charts have more than {charts.MOST_CELLS:,} "
+                "buckets in all their lines. Ask for fewer charts together."
+            )
     return Answer(_encode(changes), CONTENT_TYPE)
 
 
@@ -113,7 +121,7 @@ def _encode(changes: Sequence[Changes]) -> bytes:
         heads.append(head)
     text = json.dumps({"charts": heads}, separators=(",", ":")).encode()
     text += b" " * (-(len(text) + 4) % 8)
-    return b"".join([struct.pack("<I", len(text)), text, *(c.tobytes() for c in columns)])
+    return b"".join([struct.pack("<I", len(text)), text, *(column.data for column in columns)])
 
 
 def _identity(line: SeriesLine | GroupLine) -> dict[str, Any]:

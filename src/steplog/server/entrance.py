@@ -3,8 +3,8 @@
 Whoever opens ``/?token=TOKEN`` is given a cookie and sent on to the page, so that the token is not
 seen in the address for long; whoever opens the page without one is asked for it. No script can read
 the cookie. Of what other sites have a browser send, only links that somebody follows carry it
-(SameSite=Lax; with Strict, an address of a view that somebody was sent would ask for a token again),
-and following a link changes nothing here.
+(SameSite=Lax), and following a link changes nothing here. With Strict, who was sent the address of a
+view would be asked for a token again.
 
 What is not here: whether a token is good (`steplog.server.tokens`).
 """

@@ -56,7 +56,8 @@ def table(service: Service, request: Request) -> Answer:
     if ids is None:
         ids = store.search(query)
         snapshot = secrets.token_hex(8)
-        service.snapshots.put((snapshot, query), ids, len(ids) * _ID_BYTES)
+        size = len(ids) * _ID_BYTES + len(request.body)  # the query is kept, too
+        service.snapshots.put((snapshot, query), ids, size)
     page = ids[offset : offset + limit]
     records = in_order(page, store.runs(page), lambda record: record.row.run_id)
     columns = asked.columns or []
