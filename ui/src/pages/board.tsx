@@ -18,7 +18,7 @@ const MISSING = 22;
 const SIDE = 70;
 /** A line this near in px is meant. */
 const NEAR = 14;
-/** A press that moves no further than this in px removes the range. */
+/** A press that moves no further than this in px removes the range; this near an end is the end. */
 const CLICK = 4;
 const FAINT = 0.16;
 
@@ -49,6 +49,7 @@ export function Board({ samples, inside, lanes, colourOf, onMove, onRemove }: Bo
     () => new Map(samples.map((sample) => [sample, lanes.map((lane) => heightOf(lane, sample, tall))])),
     [samples, lanes, tall],
   );
+  const shown = near && heights.has(near.sample) ? near : null;
   const find = (event: PointerEvent) => {
     const frame = box.current?.getBoundingClientRect();
     if (!frame) return;
@@ -64,20 +65,20 @@ export function Board({ samples, inside, lanes, colourOf, onMove, onRemove }: Bo
   return (
     <div
       ref={box}
-      class={near ? "board near" : "board"}
+      class={shown ? "board near" : "board"}
       data-lines={samples.length}
       data-inside={inside.size}
       onPointerMove={find}
       onPointerLeave={() => setNear(null)}
       onClick={(event) => {
         const isPlain = event.target instanceof Element && !event.target.closest("button, .panel, .lane");
-        if (near && isPlain) setView({ page: "run", run: near.sample.runId });
+        if (shown && isPlain) setView({ page: "run", run: shown.sample.runId });
       }}
     >
       <Lines {...{ samples, inside, heights, xs, colourOf, width, height }} />
-      {near && (
+      {shown && (
         <svg class="highlight" width={width} height={height} aria-hidden="true">
-          <path d={pathOf(xs, heights.get(near.sample) ?? [])} style={{ stroke: colourOf(near.sample) }} />
+          <path d={pathOf(xs, heights.get(shown.sample) ?? [])} style={{ stroke: colourOf(shown.sample) }} />
         </svg>
       )}
       {lanes.map((lane, index) => (
@@ -93,7 +94,7 @@ export function Board({ samples, inside, lanes, colourOf, onMove, onRemove }: Bo
           onRemove={onRemove}
         />
       ))}
-      {near && <Tip {...near} lanes={lanes} width={width} />}
+      {shown && <Tip {...shown} lanes={lanes} width={width} />}
     </div>
   );
 }
@@ -241,7 +242,8 @@ function Brush({ lane, tall }: { lane: Lane; tall: number }) {
   const [drag, setDrag] = useState<readonly [number, number] | null>(null);
   const placeAt = (event: PointerEvent) => {
     const top = (event.currentTarget as Element).getBoundingClientRect().top;
-    return 1 - (event.clientY - top) / tall;
+    const y = event.clientY - top;
+    return y < CLICK ? 1 : y > tall - CLICK ? 0 : 1 - y / tall;
   };
   const ends = drag ? ([Math.min(...drag), Math.max(...drag)] as const) : range && placesOf(axis, range);
   const finish = () => {
@@ -263,7 +265,7 @@ function Brush({ lane, tall }: { lane: Lane; tall: number }) {
         setDrag([place, place]);
       }}
       onPointerMove={(event) => {
-        if (drag) setDrag([drag[0], Math.max(0, Math.min(1, placeAt(event)))]);
+        if (drag) setDrag([drag[0], placeAt(event)]);
       }}
       onPointerUp={finish}
       onPointerCancel={() => setDrag(null)}

@@ -210,7 +210,7 @@ function Line({ line, index, subjects, facts, baseline }: LineProps) {
   if (typeof line === "string")
     return (
       <tr class="kind" aria-rowindex={index + 2}>
-        <th scope="colgroup" colSpan={Math.min(COLUMNS, subjects.length) + 1}><span>{TITLES[line]}</span></th>
+        <th scope="rowgroup" colSpan={Math.min(COLUMNS, subjects.length) + 1}><span>{TITLES[line]}</span></th>
       </tr>
     );
   if ("kind" in line)
