@@ -30,7 +30,7 @@ Search = Callable[[str, int], Callable[[], Sequence[str]]]
 def measure(name: str, options: Namespace) -> harness.Measures:
     """Search over HTTP and, where there is a client for that, in this process."""
     count = 10_000 if options.quick else 100_000
-    runs = list(_runs(count))
+    runs = list(many_runs(count))
     directory = filled(name, options.filled, f"search-{count}", runs)
     measures: harness.Measures = {"search: runs": count}
     with Serving(name, directory) as serving:
@@ -41,7 +41,8 @@ def measure(name: str, options: Namespace) -> harness.Measures:
     return measures
 
 
-def _runs(count: int) -> Iterator[servers.Run]:
+def many_runs(count: int) -> Iterator[servers.Run]:
+    """Yield runs with 20 metrics each, of one point."""
     random = Random(4)
     for number in range(count):
         metrics = {key: [random.random()] for key in KEYS}

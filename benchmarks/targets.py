@@ -131,3 +131,25 @@ SERVER_TARGETS = (
     Target("points lost when it is killed", "≤", 0, "points", ours("load: points lost")),
     Target("points doubled when it is killed", "≤", 0, "points", ours("load: points doubled")),
 )
+
+VIEW = "first view of 10 runs x 100,000 points, s"
+LONG_RUNS = "10 runs x 1,000,000 points"
+MANY = "50 runs x 100 metrics"
+HOVER = f"hover over {LONG_RUNS}, ms a frame (95th percentile)"
+SPIKE = "spike of one step among 100,000, share of its height that the page is sent"
+ROWS = "table of 100,000 runs, filtered and sorted, s"
+LONG_SERIES = "chart of 100 M points from the server, s"
+LIVE = "live: from log_metric to the page, s"
+PAGE_TARGETS = (
+    Target("first view, 10 x 1 M points", "≤", 0.7, "s", ours(f"first view of {LONG_RUNS}, s")),
+    Target("first view, 50 runs x 100 metrics", "≤", 1.5, "s", ours(f"first view of {MANY}, s")),
+    Target("zoom", "≤", 0.15, "s", ours(f"zoom of {LONG_RUNS}, s")),
+    Target("hover, a frame", "≤", 16.7, "ms", ours(HOVER)),
+    Target("chart of 100 M points", "≤", 0.15, "s", ours(LONG_SERIES)),
+    Target("table of 100,000 runs", "≤", 0.2, "s", ours(ROWS)),
+    Target("live: log_metric to the page", "≤", 1.5, "s", ours(LIVE)),
+    Target("first view, MLflow / steplog", "≥", 1, "×", over(VIEW, "mlflow")),
+    Target("first view, TensorBoard / steplog", "≥", 1, "×", over(VIEW, "tensorboard")),
+    Target("first view, trackio / steplog", "≥", 1, "×", over(VIEW, "trackio")),
+    Target("spike: share of its height", "≥", 1, "", ours(SPIKE)),
+)
