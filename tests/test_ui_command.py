@@ -94,7 +94,7 @@ def test_where_the_usual_port_is_taken_another_one_is_used(tmp_path: Path) -> No
 
 
 def test_a_browser_is_opened_from_a_terminal(tmp_path: Path) -> None:
-    """On a terminal the browser is given the address that is printed."""
+    """On a terminal a browser is started, with an address that lets nobody else in after it."""
     opened, browser = tmp_path / "opened", tmp_path / "browser"
     os.mkfifo(opened)
     browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
@@ -105,12 +105,18 @@ def test_a_browser_is_opened_from_a_terminal(tmp_path: Path) -> None:
         command, stdout=terminal, cwd=tmp_path, env={**os.environ, "BROWSER": str(browser)}
     ) as process:
         address = opened.read_text().strip()
+        parts = urlsplit(address)
+        entered = get(address, f"/?{parts.query}")
+        again = get(address, f"/?{parts.query}")
         process.send_signal(signal.SIGINT)
     said = os.read(master, 10_000).decode()
     os.close(master)
     os.close(terminal)
-    assert address.startswith("http://127.0.0.1:")
-    assert address in said
+    assert (entered.status, again.status) == (303, 401)
+    assert address.partition("?")[0] in said
+    assert address not in said
+    token = (entered.headers["set-cookie"] or "").partition(";")[0].partition("=")[2]
+    assert token in said
 
 
 def test_under_another_name(tmp_path: Path) -> None:

@@ -172,10 +172,10 @@ def ui(
             f"The page needs {error.name}: pip install 'steplog[ui]'"
         ) from error
 
-    session = tokens.random_text()
+    session, ticket = tokens.random_text(), tokens.random_text()
     options = Options(
         store, host, PORT if port is None else port, 1, "", allowed_hosts, allowed_origins,
-        64 * _MEGABYTE, 30.0, False, session,
+        64 * _MEGABYTE, 30.0, False, session, ticket,
     )  # fmt: skip
     chosen = prepare(options)
     chosen.close()
@@ -188,13 +188,13 @@ def ui(
         click.echo(f"Port {PORT} is taken, so this is another one.")
 
     def announce() -> None:
-        address = f"{url(options, listening)}/?token={session}"
+        address = f"{url(options, listening)}/?token="
         click.echo(f"steplog shows {chosen.directory} at")
-        click.echo(f"\n    {address}\n")
+        click.echo(f"\n    {address}{session}\n")
         click.echo("Ctrl-C ends it.")
         if not no_browser and sys.stdout.isatty():
             # A browser in the terminal would take it; and starting one may take its time.
-            threading.Thread(target=_open, args=(address,), daemon=True).start()
+            threading.Thread(target=_open, args=(address + ticket,), daemon=True).start()
 
     with listening:
         serve(options, listening, announce)

@@ -1,10 +1,10 @@
 """The entrance: how a browser, which cannot be told to send a header, shows its token.
 
 Whoever opens ``/?token=TOKEN`` is given a cookie and sent on to the page, so that the token is not
-seen in the address for long; whoever opens the page without one is asked for it. No script can read
-the cookie. Of what other sites have a browser send, only links that somebody follows carry it
-(SameSite=Lax), and following a link changes nothing here. With Strict, who was sent the address of a
-view would be asked for a token again.
+seen in the address for long; whoever opens the page without one is asked for it. No script can
+read the cookie. Of what other sites have a browser send, only links that somebody follows carry it
+(SameSite=Lax), and following a link changes nothing here. With Strict, who was sent the address of
+a view would be asked for a token again.
 
 What is not here: whether a token is good (`steplog.server.tokens`).
 """
@@ -60,6 +60,7 @@ class Entrance:
             return self._sent_on("", 0)
         token = parameters.get("token")
         if token is not None:
+            token = self._guard.redeem(token)
             if self._guard.is_good(endpoint, token):
                 return self._sent_on(token, _YEAR)
             return _page("This token is not good here.")

@@ -133,6 +133,10 @@ class Guard:
             )
         return caller
 
+    def redeem(self, text: str) -> str:
+        """Return the token that a text in an address stands for; see `Tokens.redeem`."""
+        return self._tokens.redeem(text)
+
     def is_good(self, endpoint: Endpoint, token: str) -> bool:
         """Tell whether a token is one, and good for an endpoint."""
         try:

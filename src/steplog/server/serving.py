@@ -71,6 +71,7 @@ class Options(NamedTuple):
         access_log: log every request.
         session: a token that is good while the server runs, beside those of the store; empty for
             none.
+        ticket: what stands for it in an address, once; empty for nothing.
 
     """
 
@@ -85,6 +86,7 @@ class Options(NamedTuple):
     request_seconds: float
     access_log: bool
     session: str = ""
+    ticket: str = ""
 
 
 def prepare(options: Options) -> Backend:
@@ -250,7 +252,9 @@ class Server(uvicorn.Server):
 def _app(options: Options, chosen: Backend, listening: socket.socket) -> App:
     demanded = not is_loopback(options.host)
     guard = Guard(
-        tokens.Tokens(chosen.directory, demanded=demanded, session=options.session),
+        tokens.Tokens(
+            chosen.directory, demanded=demanded, session=options.session, ticket=options.ticket
+        ),
         options.host,
         options.allowed_hosts,
         options.allowed_origins,

@@ -131,6 +131,8 @@ class Tokens:
         demanded: a token is needed even where the store has none.
         session: the text of a token for the role ``write`` that is good without being kept; then
             everybody needs one. Empty for none.
+        ticket: a text that stands for `session`, once. A browser is started with it: what a
+            program is started with, everybody on the machine can see.
         clock: the time in seconds, from anywhere.
 
     Raises:
@@ -144,11 +146,13 @@ class Tokens:
         *,
         demanded: bool,
         session: str = "",
+        ticket: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory = directory
         self._demanded = demanded
         self._session = [_of_text(session, "write", None)] if session else []
+        self._tickets = {ticket: session} if ticket else {}
         self._clock = clock
         self._stamp: tuple[int, ...] | None = None
         self._known: dict[bytes, Caller] = {}
@@ -178,6 +182,10 @@ class Tokens:
                 return None
             self._known[authorization] = Caller(token.token_id, token.role, token.experiment_id)
         return self._known[authorization]
+
+    def redeem(self, text: str) -> str:
+        """Return the token that a text stands for: itself, unless it is a ticket, used up now."""
+        return self._tickets.pop(text, text)
 
     def _good(self, text: str) -> Token | None:
         """Return the token that a text is; None where it is none."""
