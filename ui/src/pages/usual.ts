@@ -12,7 +12,7 @@ const JUDGING = /val|test|eval/i;
 const SAYING_LITTLE = /seed|\bid\b|_id$|path|dir|name/i;
 
 export interface Usual {
-  /** Params in which the runs differ, then the others. */
+  /** Params in which the runs differ, those that say much first; all where they differ in none. */
   params: readonly string[];
   /** Metrics, those that runs are judged by first. */
   metrics: readonly string[];
@@ -33,8 +33,9 @@ export function useUsual(): Usual {
       (values.get(name)?.size ?? 0) > 1 ? (SAYING_LITTLE.test(name) ? 1 : 2) : 0;
     const judges = (key: string) => Number(JUDGING.test(key));
     const count = (key: string) => runsWith.get(key) ?? 0;
+    const differing = [...values.keys()].filter(differs);
     return {
-      params: [...values.keys()]
+      params: (differing.length ? differing : [...values.keys()])
         .sort((a, b) => differs(b) - differs(a) || byNature(a, b))
         .map((name) => columnName("params", name)),
       metrics: [...runsWith.keys()]
