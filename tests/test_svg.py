@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from xml.etree import ElementTree
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from steplog.axes import Unit, axis
 from steplog.buckets import fold_points, gather
 from steplog.svg import BOTTOM, LEFT, RIGHT, TOP, Curve, Floats, draw
 
@@ -111,7 +113,39 @@ def test_ticks_are_round() -> None:
     assert ">0.1</text>" in draw("loss", x, [line], log=True)
     assert ">0.1 s</text>" in draw("loss", x / 5_000, [line], over="relative")
     assert ".100</text>" in draw("loss", x / 5_000, [line], over="time")
-    assert ">1970-01-01 " in draw("loss", x, [line], over="time")
+    day = time.strftime("%Y-%m-%d", time.localtime(43_200))
+    assert f">{day}<" in draw("loss", x + _midnight(day), [line], over="time")
+
+
+def _midnight(day: str) -> float:
+    return time.mktime(time.strptime(day, "%Y-%m-%d")) * 1000
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    ends=st.tuples(
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.floats(allow_nan=False, allow_infinity=False),
+    ),
+    unit=st.sampled_from(["step", "time", "relative", "value"]),
+    log=st.booleans(),
+    most=st.integers(2, 12),
+)
+def test_any_axis_has_few_ticks_that_can_be_read(
+    ends: tuple[float, float], unit: Unit, log: bool, most: int
+) -> None:
+    """Whatever it is over, an axis has not many ticks, all within it, none of endless letters."""
+    low, high = sorted(map(abs, ends)) if log else sorted(ends)
+    if unit != "value":  # steps and times in ms have 64 bits
+        low, high = max(low, -(2.0**63)), min(max(high, -(2.0**63)), 2.0**63)
+        low = min(low, high)
+    made = axis(max(low, 5e-324), max(high, 5e-324), log=True) if log else axis(low, high)
+    found = made.ticks(most, "value" if log else unit)
+    assert len(found) <= 3 * most + 6
+    near = made.place(np.array([value for value, _ in found]))
+    assert ((near >= -1e-6) & (near <= 1 + 1e-6)).all()
+    if abs(low) < 1e15 > abs(high):
+        assert all(len(text) <= 26 for _, text in found)
 
 
 def test_a_chart_says_how_much_it_shows() -> None:

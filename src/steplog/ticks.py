@@ -80,7 +80,8 @@ def moments(low: float, high: float, count: int) -> list[float]:
 def texts(values: Sequence[float]) -> list[str]:
     """Return round values with the digits that tell them apart, and no more."""
     largest = max(map(abs, values), default=0.0)
-    apart = min((b - a for a, b in pairwise(values)), default=largest) or 1.0
+    # Next to each other among the largest floats, some of the round values are the same.
+    apart = min((b - a for a, b in pairwise(values) if b > a), default=largest) or 1.0
     digits = math.floor(math.log10(apart) + 1e-9)
     wanted = max(math.floor(math.log10(largest or 1.0)) - digits, 0)
     plain = [f"{value:.{max(-digits, 0)}f}" for value in values]
@@ -115,6 +116,8 @@ def moment_texts(values: Sequence[float]) -> list[str]:
         day, clock = time.strftime("%Y-%m-%d", local), time.strftime("%H:%M", local)
         if local.tm_sec:
             clock = time.strftime("%H:%M:%S", local)
+        if value % 1000:
+            clock = f"{time.strftime('%H:%M:%S', local)}.{value % 1000:03.0f}"
         new = day if clock == "00:00" else f"{day[5:]} {clock}"
         found.append(new if day != before or clock == "00:00" else clock)
         before = day
