@@ -13,6 +13,7 @@ type Listener = () => void | Promise<void>;
 class Clock {
   private readonly listeners = new Set<Listener>();
   private readonly running = new Set<string>();
+  /** Of the next tick; undefined where none is planned. */
   private timer: ReturnType<typeof setTimeout> | undefined;
   private attention = 0;
   private busy = false;
@@ -57,10 +58,9 @@ class Clock {
   }
 
   private attend(): void {
-    const wasAway = this.interval() === null;
     this.attention = Date.now();
-    if (wasAway && !document.hidden) void this.tick();
-    else if (document.hidden) this.plan();
+    if (document.hidden) this.plan();
+    else if (this.timer === undefined) void this.tick();
   }
 
   /** Return the time to the next tick in ms; null for none. */
@@ -73,7 +73,7 @@ class Clock {
   private plan(): void {
     clearTimeout(this.timer);
     const interval = this.interval();
-    if (interval !== null) this.timer = setTimeout(() => void this.tick(), interval);
+    this.timer = interval === null ? undefined : setTimeout(() => void this.tick(), interval);
   }
 }
 
