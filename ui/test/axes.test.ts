@@ -77,10 +77,10 @@ test("the line and the point that are nearest to the pointer are found", () => {
 });
 
 test("few values have a colour each, many numbers a scale, what is missing is grey", () => {
-  const few = makeColours(["b", "a", undefined]);
+  const few = makeColours("params.p", ["b", "a", undefined]);
   assert.deepEqual(few.few?.map(([name]) => name), ["a", "b"]);
   assert.notEqual(few.of("a"), few.of("b"));
-  const many = makeColours(Array.from({ length: 30 }, (_, index) => index));
+  const many = makeColours("params.p", Array.from({ length: 30 }, (_, index) => index));
   assert.deepEqual([many.few, many.low, many.high], [null, 0, 29]);
   assert.equal(many.of(undefined), few.of(undefined));
 });

@@ -15,10 +15,12 @@ import { matcher } from "./summary";
 import { ChartsToolbar } from "./toolbar";
 
 export function Charts() {
-  const { keys: expression, group } = useView();
+  const view = useView();
+  const { keys: expression, group, hidden } = view;
   const drawn = useDrawnRuns();
   if (group.length) assignGroupStrokes(groupRuns(drawn, group).map((each) => each.group));
-  const { keys, error } = useKeys(drawn.map(({ run_id }) => run_id));
+  // Asked for while the details of the runs are under way.
+  const { keys, error } = useKeys(chosenRuns(view).filter((id) => !hidden.includes(id)));
   const isWrong = problemOf(expression) !== undefined;
   const shown = isWrong || !expression ? (keys ?? []) : (keys ?? []).filter(matcher(expression));
   return (

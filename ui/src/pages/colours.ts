@@ -25,10 +25,11 @@ export function scaleColour(place: number): string {
   return `oklch(${lightness.toFixed(3)} 0.15 ${hue.toFixed(1)})`;
 }
 
-export function makeColours(values: readonly (Value | undefined)[]): Colours {
+/** Return colours for the values of a field; those of a metric are on a scale however few they are. */
+export function makeColours(field: string, values: readonly (Value | undefined)[]): Colours {
   const known = [...new Set(values)].filter((value) => value !== undefined);
   const axis = makeAxis(known, false);
-  if (known.length > FEW && !axis.names) {
+  if ((known.length > FEW || (field.startsWith("metrics.") && known.length > 1)) && !axis.names) {
     const of = (value: Value | undefined) => {
       const place = axis.place(value);
       return Number.isNaN(place) ? GREY : scaleColour(place);

@@ -39,7 +39,7 @@ export function Parallel() {
     });
   }, [samples, fields.join("\n"), view.ranges, view.logAxes]);
   const last = fields.at(-1) ?? "";
-  const colours = useMemo(() => makeColours(samples?.map(({ values }) => values[last]) ?? []), [samples, last]);
+  const colours = useMemo(() => makeColours(last, samples?.map(({ values }) => values[last]) ?? []), [samples, last]);
   const inside = samples?.filter(({ values }) =>
     lanes.every(({ field, axis, range }) => !range || isWithin(axis, range, values[field])),
   );

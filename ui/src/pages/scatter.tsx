@@ -41,7 +41,7 @@ export function Scatter() {
   const [isTable, setTable] = useState(false);
   if (!view.all && samples && !samples.length) return <NoneDrawn><p><WhichRuns /></p></NoneDrawn>;
   const { scatterLogX, scatterLogY, colour } = view;
-  const colours = colour ? makeColours(samples?.map(({ values }) => values[colour]) ?? []) : null;
+  const colours = colour ? makeColours(colour, samples?.map(({ values }) => values[colour]) ?? []) : null;
   return (
     <div class="comparison">
       <div class="bar" role="toolbar" aria-label="Scatter">

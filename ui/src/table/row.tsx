@@ -8,11 +8,13 @@ import { useMemo, useRef, useState } from "preact/hooks";
 import { emphasiseRun } from "../chart/plot";
 import type { Row, Value } from "../data/api";
 import type { Column } from "../data/columns";
-import { strokeOf } from "../palette";
+import { details } from "../data/details";
+import { groupRuns } from "../pages/fields";
+import { strokeOf, strokeOfGroup } from "../palette";
 import { rename } from "../parts/changes";
 import { formatMoment, formatSpan, formatTime, formatValue } from "../parts/format";
 import { duration, Status } from "../parts/status";
-import { encodeView, type View } from "../view";
+import { encodeView, useView, type View } from "../view";
 
 export interface LineActions {
   activate(line: number): void;
@@ -121,9 +123,12 @@ function Signs({ row, line, isSelected, drawn, actions }: KnownProps) {
   );
 }
 
-/** A piece of the line that a run is drawn with. */
+/** A piece of the line that a run, or its group, is drawn with. */
 export function Swatch({ runId, isHidden = false }: { runId: string; isHidden?: boolean }) {
-  const { colour, dash } = strokeOf(runId);
+  const { group } = useView();
+  const run = details.get(runId);
+  const [mine] = run && group.length ? groupRuns([run], group) : [];
+  const { colour, dash } = mine ? strokeOfGroup(mine.group) : strokeOf(runId);
   return (
     <svg class="swatch" width="18" height="10" aria-hidden="true" opacity={isHidden ? 0.6 : 1}>
       {isHidden ? (
