@@ -378,6 +378,17 @@ def test_a_token_of_one_experiment_sees_nothing_else(served: Served) -> None:
         assert run.info.run_id.encode() not in data
 
 
+def test_a_model_of_another_experiment_has_no_name(served: Served) -> None:
+    """Who may not see an experiment learns of a model in it no more than its id."""
+    other = served.client.create_experiment("other")
+    model_id = served.client.create_logged_model(other, name="secret").model_id
+    mine = log(served, "mine", [1.0])
+    served.client.log_inputs(mine, models=[entities.LoggedModelInput(model_id)])
+    for caller, name in ((Caller("t", "read", "0"), ""), (Caller("", "admin"), "secret")):
+        [run] = ask(served, "/runs/details", {"run_ids": [mine]}, caller)["runs"]
+        assert [(each["model_id"], each["name"]) for each in run["models"]] == [(model_id, name)]
+
+
 def test_what_others_were_shown_stays_theirs(served: Served) -> None:
     """With the snapshot or the cursor of somebody else, a caller sees no more than without."""
     other = served.client.create_experiment("other")

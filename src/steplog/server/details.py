@@ -12,7 +12,7 @@ from steplog.exceptions import invalid
 from steplog.reading import summaries
 from steplog.server import scope
 from steplog.server import view_messages as m
-from steplog.server.endpoint import Answer, Request, Service
+from steplog.server.endpoint import Answer, Caller, Request, Service
 from steplog.server.messages import Double
 from steplog.server.table import shown_runs
 from steplog.server.wire import answer, decode, spelled
@@ -40,7 +40,7 @@ def details(service: Service, request: Request) -> Answer:
     run_ids = _usable(service, request, MOST_RUNS)
     store = service.client.store
     records = in_order(run_ids, store.runs(run_ids), lambda record: record.row.run_id)
-    models = _models(store, records)
+    models = _models(store, records, request.caller)
     shown = shown_runs(service, store, records)
     children = store.children(run_ids)
     return answer(
@@ -90,10 +90,13 @@ def _datasets(record: RunRecord) -> list[m.DatasetUse]:
     ]
 
 
-def _models(store: Store, records: Sequence[RunRecord]) -> dict[str, list[m.ModelUse]]:
-    """Return the models that each run used or made."""
+def _models(
+    store: Store, records: Sequence[RunRecord], caller: Caller
+) -> dict[str, list[m.ModelUse]]:
+    """Return the models that each run used or made; of other experiments only their ids."""
     ids = list({use.model_id for record in records for use in record.models})
-    known = {each.row.model_id: each.row for each in store.models(ids)} if ids else {}
+    rows = [each.row for each in store.models(ids)] if ids else []
+    known = {row.model_id: row for row in rows if caller.may_use(row.experiment_id)}
     return {
         record.row.run_id: [
             m.ModelUse(
