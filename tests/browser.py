@@ -68,7 +68,7 @@ class Opened:
         expect.set_options(timeout=PATIENCE_MS)
         self.refused += refused
         page = self.context.new_page()
-        page.on("console", lambda said: self._note(said.type in ("error", "warning"), said.text))
+        page.on("console", lambda said: self._note(is_complaint(said.type, said.text), said.text))
         page.on("pageerror", lambda error: self._note(True, str(error)))
         page.on("response", lambda got: self._note(got.status >= 400, f"{got.status} {got.url}"))
         page.goto(f"/#{view}")
@@ -83,6 +83,11 @@ class Opened:
     def _note(self, is_problem: bool, text: str) -> None:
         if is_problem:
             self.problems.append(text)
+
+
+def is_complaint(kind: str, text: str) -> bool:
+    """Tell whether the browser complains of the page, and not of a test that reads its canvas."""
+    return kind in ("error", "warning") and "willReadFrequently" not in text
 
 
 def missing() -> str:

@@ -10,11 +10,17 @@ import { notify } from "./notices";
 
 const AT_ONCE = 6;
 
-/** Do something on the server and show what came of it; tell whether it was done. */
-async function change(work: () => Promise<unknown>): Promise<boolean> {
+/**
+ * Do something on the server and show what came of it; tell whether it was done.
+ *
+ * @param after is called as soon as it is done, before the page shows it: to say so, and to offer
+ *   that it be undone.
+ */
+async function change(work: () => Promise<unknown>, after?: () => void): Promise<boolean> {
   let done = true;
   try {
     await work();
+    after?.();
   } catch (error) {
     done = false;
     notify({ text: (error as Error).message, isError: true });
@@ -39,23 +45,25 @@ export const writeNote = (runId: string, note: string, before: string) =>
 export async function remove(runIds: readonly string[]): Promise<boolean> {
   const { runs: chosen, hidden, pinned } = getView();
   const stay = (ids: readonly string[]) => ids.filter((id) => !runIds.includes(id));
-  const done = await change(() => each(runIds, deleteRun));
-  if (!done) return false;
-  setView({ runs: stay(chosen), hidden: stay(hidden), pinned: stay(pinned) });
   const undo = () => {
     void restore(runIds);
     setView({ runs: chosen, hidden, pinned });
   };
-  notify({ text: `${formatCount(runIds.length, "run")} deleted.`, undo });
-  return true;
+  return change(
+    () => each(runIds, deleteRun),
+    () => {
+      setView({ runs: stay(chosen), hidden: stay(hidden), pinned: stay(pinned) });
+      notify({ text: `${formatCount(runIds.length, "run")} deleted.`, undo });
+    },
+  );
 }
 
 /** Have deleted runs back. */
-export async function restore(runIds: readonly string[]): Promise<boolean> {
-  const done = await change(() => each(runIds, restoreRun));
-  if (done) notify({ text: `${formatCount(runIds.length, "run")} restored.` });
-  return done;
-}
+export const restore = (runIds: readonly string[]): Promise<boolean> =>
+  change(
+    () => each(runIds, restoreRun),
+    () => notify({ text: `${formatCount(runIds.length, "run")} restored.` }),
+  );
 
 async function each(runIds: readonly string[], work: (id: string) => Promise<unknown>) {
   for (let start = 0; start < runIds.length; start += AT_ONCE)
