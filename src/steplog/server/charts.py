@@ -47,7 +47,7 @@ def draw(service: Service, request: Request) -> Answer:
         if cells > charts.MOST_CELLS:
             raise invalid(
                 f"The {len(changes)} first of these charts have more than {charts.MOST_CELLS:,} "
-                "buckets in all their lines. Ask for fewer charts together."
+                "buckets in all their lines. Ask for fewer charts together, or for fewer buckets."
             )
     return Answer(_encode(changes), CONTENT_TYPE)
 

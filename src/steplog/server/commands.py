@@ -1,4 +1,4 @@
-"""The commands of the server: `steplog server`, and `steplog token` for who may call it.
+"""The commands of the server: `steplog server`, `steplog ui`, and `steplog token` for who may call.
 
 They import what they do when they run, for it needs packages that only the server needs.
 """
@@ -54,7 +54,7 @@ _allowed_origins = click.option(
 @_host
 @click.option(
     "--port",
-    default=5000,
+    default=PORT,
     show_default=True,
     type=click.IntRange(0, 65535),
     help="Port to listen on; 0 for one that is free.",

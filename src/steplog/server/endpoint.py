@@ -23,10 +23,11 @@ Role = Literal["open", "read", "write", "admin"]
 """The least that a token must be good for; ``open`` needs none. Each includes the ones before."""
 
 API = ("/api/2.0", "/ajax-api/2.0")
+API_3 = ("/api/3.0", "/ajax-api/3.0")
 OURS = ("/api/steplog/1",)
 """The prefix of steplog's own endpoints, with the version of all of them."""
 SNAPSHOT_BYTES = 64 << 20
-API_3 = ("/api/3.0", "/ajax-api/3.0")
+"""What lists of runs may take that somebody scrolls through."""
 
 
 class Caller(NamedTuple):
