@@ -194,6 +194,12 @@ def test_artifacts_move_with_the_store(client: Client, run_id: str, tmp_path: Pa
     assert moved.get_run(other.run_id).info.artifact_uri == other.artifact_uri
 
 
+def test_a_name_that_is_no_text(client: Client) -> None:
+    """A run may be named after a file whose name is not UTF-8; both ways to name it agree."""
+    run = client.create_run("0", run_name="caf\udce9", tags={"mlflow.runName": "caf\udce9"})
+    assert run.info.run_name == "caf\\udce9"
+
+
 def test_tags_of_a_new_run(client: Client) -> None:
     """Tags of a new run are text, whatever they were given as."""
     run = client.create_run("0", tags={"n": None, "i": 5, "mlflow.runName": "named"})

@@ -101,7 +101,7 @@ class Client(ExperimentClient, MetricClient, ModelClient):
         experiment = self._lookup.expect_experiment(rules.check_experiment_id(experiment_id))
         given = texts(tags)
         named = given.get(RUN_NAME)
-        if run_name and named and run_name != named:
+        if run_name and named and rules.text(run_name) != named:
             raise invalid(
                 "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with "
                 f"different values (run_name='{run_name}', mlflow.runName='{named}')."
