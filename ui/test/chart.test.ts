@@ -62,7 +62,7 @@ class Paper implements Pen {
   readonly marks: (readonly [Mark["kind"], number])[] = [];
   area = (path: Path) => void this.areas.push(path);
   stroke = (path: Path) => void this.lines.push(path);
-  dot = (x: number, y: number) => void this.lines.push([x, y]);
+  dot = (x: number, y: number) => void this.lines.push([x, y, x, y]);
   mark = (kind: Mark["kind"], x: number) => void this.marks.push([kind, x]);
 
   /** Return how far up and down the drawing reaches at an x. */
@@ -75,7 +75,7 @@ class Paper implements Pen {
     for (const [closed, paths] of [[true, this.areas], [false, this.lines]] as const)
       for (const path of paths) {
         const corners = path.length / 2;
-        for (let i = 0; i < (closed ? corners : Math.max(corners - 1, 1)); i += 1) {
+        for (let i = 0; i < (closed ? corners : corners - 1); i += 1) {
           const j = (i + 1) % corners;
           const [x0, y0, x1, y1] = [path[2 * i], path[2 * i + 1], path[2 * j], path[2 * j + 1]] as [number, number, number, number];
           if (Math.abs(x0 - x) < NEAR) take(y0);
