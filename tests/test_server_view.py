@@ -256,6 +256,7 @@ def test_what_is_too_much(served: Served) -> None:
     """More runs, metrics or charts than a page could show are refused."""
     many = [f"{number:032x}" for number in range(1001)]
     assert call(served, "/keys", {"run_ids": many}).status == 400
+    assert call(served, "/runs/table", {"columns": many}).status == 400
     assert call(served, "/runs/details", {"run_ids": many[:201]}).status == 400
     query: dict[str, object] = {"run_ids": many, "keys": ["loss"]}
     assert call(served, "/charts", {"charts": [query]}).status == 400

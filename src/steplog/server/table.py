@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from steplog.stores.base import PARENT_RUN_ID, RunRecord, Store
 from steplog.summary import merge
 
 MOST_ROWS = 1_000
+MOST_COLUMNS = 1_000
 ROWS = 100
 RUNS_FOR_KEYS = 1_000
 """So many of the listed runs are looked at for columns to choose from."""
@@ -36,19 +37,15 @@ _ID_BYTES = 81  # of a Python text of 32 letters
 _STAGES = (LifecycleStage.ACTIVE, LifecycleStage.DELETED)
 
 
-class _Metric(NamedTuple):
-    """What a column shows of a metric."""
-
-    key: str
-    part: str
-
-
 def table(service: Service, request: Request) -> Answer:
     """Return some rows of the table of runs."""
     asked = decode(m.TableQuery, request.body)
     offset, limit = asked.offset or 0, ROWS if asked.limit is None else asked.limit
     if offset < 0 or not 1 <= limit <= MOST_ROWS:
         raise invalid(f"offset must not be negative, and limit lie between 1 and {MOST_ROWS}.")
+    columns = asked.columns or []
+    if len(columns) > MOST_COLUMNS:
+        raise invalid(f"columns can be at most {MOST_COLUMNS}, got {len(columns)}.")
     store = service.client.store
     query = _query(service, store, request.caller, asked)
     snapshot = asked.snapshot or ""
@@ -60,7 +57,6 @@ def table(service: Service, request: Request) -> Answer:
         service.snapshots.put((snapshot, query), ids, size)
     page = ids[offset : offset + limit]
     records = in_order(page, store.runs(page), lambda record: record.row.run_id)
-    columns = asked.columns or []
     values = _values(store, records, columns)
     children = store.children(page) if asked.parent is not None else {}
     shown = shown_runs(service, store, records)
@@ -127,47 +123,50 @@ def _values(
             pairs = {"params": record.params, "tags": record.tags}.get(kind, {})
             if name in pairs:
                 row[column] = pairs[name]
-    metrics = [column for column in columns if column.startswith("metrics.")]
-    if not metrics:
+    meant = _meant(columns)
+    if not meant:
         return values
-    for (run_id, key), known in _summaries(store, records, metrics).items():
-        for column in metrics:
-            part = _part(column, key)
-            if part is not None and (column == f"metrics.{key}" or column not in values[run_id]):
+    for (run_id, key), known in _summaries(store, records, [*meant]).items():
+        shown = values[run_id]
+        for column, part in meant.get(key, ()):
+            # A metric of this very name stands before a part of another one.
+            if column == f"metrics.{key}" or column not in shown:
                 number = _number(known, key, part)
                 if number is not None:
-                    values[run_id][column] = number
+                    shown[column] = number
     return values
 
 
+def _meant(columns: Iterable[str]) -> dict[str, list[tuple[str, str]]]:
+    """Return which columns each metric may stand in, and with which part of it.
+
+    Example:
+        >>> _meant(["metrics.loss.min"])
+        {'loss.min': [('metrics.loss.min', 'last')], 'loss': [('metrics.loss.min', 'min')]}
+
+    """
+    meant: dict[str, list[tuple[str, str]]] = {}
+    for column in columns:
+        kind, _, name = column.partition(".")
+        if kind == "metrics" and name:
+            meant.setdefault(name, []).append((column, "last"))
+            key, _, part = name.rpartition(".")
+            if key and (part in PARTS or part == "best"):
+                meant.setdefault(key, []).append((column, part))
+    return meant
+
+
 def _summaries(
-    store: Store, records: Sequence[RunRecord], columns: Iterable[str]
+    store: Store, records: Sequence[RunRecord], keys: Sequence[str]
 ) -> dict[tuple[str, str], npt.NDArray[np.void]]:
-    """Return what is known of each metric of these runs that a column may mean."""
-    names = [column.partition(".")[2] for column in columns]
-    keys = {*names, *(name.rpartition(".")[0] for name in names)} - {""}
+    """Return what is known of these metrics of each run."""
     known: dict[tuple[str, str], npt.NDArray[np.void]] = {}
-    for series in store.series([record.row.run_id for record in records], [*keys]):
+    for series in store.series([record.row.run_id for record in records], keys):
         name = series.key.run_id, series.key.key
         summary = series.summary.reshape(1)
         # A metric has several series where it was measured on several models or datasets.
         known[name] = merge(known[name], summary) if name in known else summary
     return known
-
-
-def _part(column: str, key: str) -> str | None:
-    """Return which part of a metric a column means, None where it means another metric.
-
-    Example:
-        >>> [_part(column, "loss") for column in ("metrics.loss.min", "metrics.loss", "metrics.a")]
-        ['min', 'last', None]
-
-    """
-    name = column.partition(".")[2]
-    if name == key:
-        return "last"
-    metric, _, part = name.rpartition(".")
-    return part if metric == key and (part in PARTS or part == "best") else None
 
 
 def _number(known: npt.NDArray[np.void], key: str, part: str) -> Double | None:
