@@ -124,8 +124,10 @@ def test_a_metric_may_be_called_like_a_part_of_another(served: Served) -> None:
     run = served.client.create_run("0")
     served.client.log_metric(run.info.run_id, "loss", 1.0)
     served.client.log_metric(run.info.run_id, "loss.min", 7.0)
-    [row] = ask(served, "/runs/table", {"columns": ["metrics.loss.min"]})["rows"]
-    assert row["values"] == {"metrics.loss.min": 7.0}
+    served.client.log_metric(run.info.run_id, "loss.last", 8.0)
+    columns = ["metrics.loss.min", "metrics.loss.last", "metrics.loss.max"]
+    [row] = ask(served, "/runs/table", {"columns": columns})["rows"]
+    assert row["values"] == dict(zip(columns, (7.0, 8.0, 1.0), strict=True))
 
 
 def test_rows_are_filtered_sorted_and_cut(served: Served) -> None:
