@@ -35,7 +35,8 @@ class Axis(NamedTuple):
         if self.log:
             values, low, high = np.log10(values), math.log10(low), math.log10(high)
         # Halves, because the distance of two floats may be infinite.
-        places: Floats = (values / 2 - low / 2) / (high / 2 - low / 2)
+        # Logarithms of neighbours may be the same.
+        places: Floats = (values / 2 - low / 2) / ((high / 2 - low / 2) or 1.0)
         return places
 
     def ticks(self, most: int, unit: Unit = "value") -> list[tuple[float, str]]:
