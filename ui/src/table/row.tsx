@@ -9,6 +9,7 @@ import { emphasiseRun } from "../chart/plot";
 import type { Row, Value } from "../data/api";
 import type { Column } from "../data/columns";
 import { details } from "../data/details";
+import { useObservable } from "../data/store";
 import { groupRuns } from "../pages/fields";
 import { strokeOf, strokeOfGroup } from "../palette";
 import { rename } from "../parts/changes";
@@ -126,7 +127,7 @@ function Signs({ row, line, isSelected, drawn, actions }: KnownProps) {
 /** A piece of the line that a run, or its group, is drawn with. */
 export function Swatch({ runId, isHidden = false }: { runId: string; isHidden?: boolean }) {
   const { group } = useView();
-  const run = details.get(runId);
+  const run = useObservable(details).get(runId);
   const [mine] = run && group.length ? groupRuns([run], group) : [];
   const { colour, dash } = mine ? strokeOfGroup(mine.group) : strokeOf(runId);
   return (
