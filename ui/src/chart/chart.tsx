@@ -141,7 +141,7 @@ function useChart(query: ChartQuery | null): { answer: Answer | null; error: Err
     };
     return feed.subscribe(query, { receive, fail: setError });
   }, [text]);
-  return { answer, error, busy: !error && JSON.stringify(answer?.query ?? null) !== text };
+  return { answer, error, busy: !error && (!answer || JSON.stringify(answer.query) !== text) };
 }
 
 function useWidth(root: { current: HTMLElement | null }): number {

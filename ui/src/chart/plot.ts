@@ -17,6 +17,8 @@ export interface Listener {
   zoomOut(): void;
 }
 
+type Pointer = Pick<PointerEvent, "clientX" | "clientY">;
+
 /** The inside of a plot, in px of the page. */
 interface Box {
   left: number;
@@ -59,6 +61,8 @@ export class Plot {
   private lines: OffscreenCanvas | null = null;
   private frame = 0;
   private dragged: number | null = null;
+  /** Where the pointer is, while it is inside. */
+  private pointer: Pointer | null = null;
 
   constructor(
     private readonly root: HTMLElement,
@@ -158,6 +162,7 @@ export class Plot {
   // The pointer --------------------------------------------------------------------------------
 
   private onMove(event: PointerEvent): void {
+    this.pointer = event;
     const { left, top } = this.inside(event);
     if (this.dragged !== null) {
       this.selection.hidden = Math.abs(left - this.dragged) < DRAG_PX;
@@ -190,10 +195,11 @@ export class Plot {
   }
 
   private onLeave(): void {
+    this.pointer = null;
     if (this.dragged === null) this.leave();
   }
 
-  private inside(event: PointerEvent): { left: number; top: number } {
+  private inside(event: Pointer): { left: number; top: number } {
     const { left, top } = this.over.getBoundingClientRect();
     return { left: event.clientX - left, top: event.clientY - top };
   }
@@ -248,11 +254,15 @@ export class Plot {
     ctx.font = FONT;
     this.paintAxes(ctx, model, scales);
     const placing = this.placing(scales);
+    const isFresh = !this.lines;
     const highlit = model.lines.find(({ line }) => line.id === this.highlight);
     ctx.globalAlpha = highlit ? FAINT : 1;
     this.lines ??= this.paintLines(model, placing, ratio);
     ctx.drawImage(this.lines, 0, 0, width, height);
     if (highlit) drawLine(highlit, model, placing, this.pen(ctx));
+    if (!isFresh || !this.pointer) return;
+    const { left, top } = this.inside(this.pointer); // something else lies under it now
+    this.pointAt(left, top);
   }
 
   private paintLines(model: Model, placing: Placing, ratio: number): OffscreenCanvas {
