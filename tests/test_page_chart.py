@@ -337,6 +337,18 @@ def test_a_chart_is_saved_as_picture_and_as_numbers(opened: Opened) -> None:
     assert [float(row["value"]) for row in points[2:]] == [2.5, INFINITY]
 
 
+def test_a_logarithmic_axis_begins_with_single_steps(opened: Opened) -> None:
+    """Where a bucket would be half of the screen, the beginning is drawn from its points."""
+    log_run(opened, {"loss": [1.0 / (1 + step) for step in range(100_000)]})
+    page = opened.page("logX=true")
+    chart = chart_of(page, "loss")
+    expect(chart).to_have_attribute("data-total", "100000")
+    for press, step in (("Home", "0"), ("ArrowRight", "1"), ("ArrowRight", "2")):
+        chart.focus()
+        page.keyboard.press(press)
+        expect(shown_tooltip(page).locator(".at")).to_have_text(f"step {step}")
+
+
 def test_an_empty_window_says_why(opened: Opened) -> None:
     """Where no point lies in the window the chart says so, and how to see everything."""
     log_run(opened, {"loss": [1.0, 2.0]})

@@ -8,6 +8,7 @@ import fc from "fast-check";
 import { buildModel, type Model, type Style } from "../src/chart/model";
 import { drawLines, type Pen } from "../src/chart/pen";
 import { scaleOfX, scaleOfY } from "../src/chart/scale";
+import { finer, joined } from "../src/chart/parts";
 import { marksOf, shapesOf, type Mark, type Path } from "../src/chart/shapes";
 import { ema, gaussian } from "../src/chart/smooth";
 import type { ChartData, Line } from "../src/data/wire";
@@ -231,4 +232,23 @@ test("what is beyond the axis for long has few marks, but every odd value its ow
   const kinds = paper.marks.map(([kind]) => kind);
   assert.equal(kinds.filter((kind) => kind === "nan").length, 100);
   assert(kinds.filter((kind) => kind === "unplaced").length < 40);
+});
+
+test("the beginning of a chart in finer data loses no point, and is cut between two buckets", () => {
+  const many = fc.array(fc.tuple(fc.integer({ min: 0, max: 4095 }), value), { minLength: 1, maxLength: 200 });
+  fc.assert(
+    fc.property(many, fc.boolean(), fc.constantFrom("linear" as const, "log" as const), (some, grouped, y) => {
+      const all: typeof some = [[0, 1], ...some, [4095, 2], [7, 1000]];
+      const coarse = charted(all, 64, grouped);
+      const query = finer({ run_ids: ["a"], keys: ["loss"], x: "step", buckets: 64 }, coarse);
+      assert(query?.x_max !== undefined && query.x_max > 511 && query.x_max < 512);
+      const fine = charted(all.filter(([x]) => x < 512), 4, grouped);
+      const model = modelOf(joined(coarse, fine), { logX: true, y });
+      assert.equal(model.total, all.length);
+      for (let i = 1; i < model.left.length; i += 1) assert((model.right[i - 1] as number) <= (model.left[i] as number));
+      const paper = new Paper();
+      const [x, top] = drawn(model, paper)(7, 1000);
+      assert(paper.extentAt(x)[0] <= top + NEAR);
+    }),
+  );
 });

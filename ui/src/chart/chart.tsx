@@ -3,12 +3,12 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { getPoints, type Detail } from "../data/api";
-import { feed } from "../data/feed";
-import type { ChartData, ChartQuery } from "../data/wire";
+import type { ChartQuery } from "../data/wire";
 import { useShortcuts } from "../keyboard";
 import { Button, Menu } from "../parts/controls";
 import { formatCount, formatNumber } from "../parts/format";
 import { setView, useView, type View } from "../view";
+import { useChart } from "./data";
 import { DataTable } from "./datatable";
 import { save, toCsv, toPng, toSvg } from "./export";
 import { buildModel, type Model, type Style } from "./model";
@@ -40,9 +40,9 @@ export function MetricChart({ title, keys, runs, height = HEIGHT, onEnlarge }: M
   const figure = useRef<HTMLElement>(null);
   const root = useRef<HTMLDivElement>(null);
   const width = useWidth(root);
-  const { answer, error, busy } = useChart(width ? chartQuery(view, keys, runs, width) : null);
-  const style = styleOf(view, answer?.query);
-  const data = answer?.data;
+  const asked = width ? chartQuery(view, keys, runs, width) : null;
+  const { data, query, error, busy } = useChart(asked, view.logX);
+  const style = styleOf(view, query);
   const model = useMemo(
     () => (data ? buildModel(data, style, identifier(data, runs)) : null),
     [data, JSON.stringify(style), runs.map((run) => run.run_id + run.run_name).join()],
@@ -110,7 +110,7 @@ function chartQuery(
 }
 
 /** Return how a chart is drawn: on the axis that its data is for, which may not yet be the view's. */
-function styleOf(view: View, answered: ChartQuery | undefined): Style {
+function styleOf(view: View, answered: ChartQuery | null): Style {
   const { logX, y, smoothing, strength, clip, xMin, xMax } = view;
   const asked = axisOf(view);
   const x = answered?.x ?? asked.x;
@@ -121,27 +121,6 @@ function styleOf(view: View, answered: ChartQuery | undefined): Style {
 function axisOf({ x, xKey }: View): Pick<ChartQuery, "x" | "x_key"> {
   if (x !== "metric") return { x };
   return xKey ? { x, x_key: xKey } : { x: "step" };
-}
-
-interface Answer {
-  query: ChartQuery;
-  data: ChartData;
-}
-
-/** Follow a chart; what was received stays until the next query is answered. */
-function useChart(query: ChartQuery | null): { answer: Answer | null; error: Error | null; busy: boolean } {
-  const [answer, setAnswer] = useState<Answer | null>(null);
-  const [error, setError] = useState<Error | null>(null);
-  const text = JSON.stringify(query);
-  useEffect(() => {
-    if (!query) return;
-    const receive = (data: ChartData) => {
-      setAnswer({ query, data });
-      setError(null);
-    };
-    return feed.subscribe(query, { receive, fail: setError });
-  }, [text]);
-  return { answer, error, busy: !error && (!answer || JSON.stringify(answer.query) !== text) };
 }
 
 function useWidth(root: { current: HTMLElement | null }): number {

@@ -3,8 +3,9 @@
 // Not here: how it becomes shapes (`shapes.ts`), and pixels (`plot.ts`).
 
 import type { Stroke } from "../palette";
-import { column, type ChartData, type Line, type X } from "../data/wire";
+import { column, type Line, type X } from "../data/wire";
 import type { Smoothing, YScale } from "../view";
+import { endsOf, type Joined } from "./parts";
 import { ema, gaussian, reach } from "./smooth";
 
 /** How a chart is drawn, beside what is drawn. */
@@ -70,15 +71,14 @@ export interface Identity {
 
 /** Return what is drawn of some data. `identify` says how a line is called and coloured. */
 export function buildModel(
-  data: ChartData,
+  data: Joined,
   style: Style,
   identify: (line: Line) => Identity,
 ): Model {
   const { exact, x } = data;
-  const width = exact ? 0 : data.width;
   const left = x;
-  const right = width ? x.map((each) => each + width) : x;
-  const at = width ? x.map((each) => each + width / 2) : x;
+  const right = data.ends ?? endsOf(data);
+  const at = right === left ? x : x.map((each, i) => each + ((right[i] as number) - each) / 2);
   const scale = reach(style.strength, (at[at.length - 1] ?? 0) - (at[0] ?? 0));
   const lines = data.lines.map((line) => drawnLine(line, at, scale, style, identify(line)));
   const counted = lines.map(({ count }) => count);

@@ -165,4 +165,5 @@ function changed(
   return { ...fresh, x: kept(before.x, fresh.x, NaN), lines };
 }
 
-const COUNTS: ReadonlySet<ColumnName> = new Set(["count", "nan", "pos_inf", "neg_inf", "n"]);
+/** Columns that are 0 where there is nothing; the others are NaN. */
+export const COUNTS: ReadonlySet<ColumnName> = new Set(["count", "nan", "pos_inf", "neg_inf", "n"]);
