@@ -208,21 +208,27 @@ test("a moving average weighs by x: a point amid a stretch that says the same ch
   );
 });
 
-test("a gaussian is the mean of all values, each by its distance in x", () => {
+test("a gaussian is the mean of all values, each by its distance in x and the stretch it stands for", () => {
   const x = Float64Array.of(0, 1, 4, 9, 10, 30);
   const y = Float64Array.of(2, NaN, 1, 5, -3, 8);
+  const stretches = [4, NaN, 9, 6, 6, 5]; // gaps on both sides of what is known, at most 5 each
   const smooth = gaussian(x, y, 5);
   x.forEach((here, i) => {
     if (Number.isNaN(y[i])) return;
     let [sum, weight] = [0, 0];
     x.forEach((there, j) => {
       if (Number.isNaN(y[j]) || Math.abs(there - here) > 15) return;
-      const share = Math.exp(-0.5 * ((there - here) / 5) ** 2);
+      const share = Math.exp(-0.5 * ((there - here) / 5) ** 2) * (stretches[j] as number);
       sum += share * (y[j] as number);
       weight += share;
     });
     assert(Math.abs((smooth[i] as number) - sum / weight) < 0.02);
   });
+});
+
+test("a symmetric logarithmic axis has as much room below zero as above the largest value", () => {
+  const [low, high] = modelOf(charted([[0, 0], [1, 100]], 1, false), { y: "symlog" }).yRange;
+  assert(low > -1 && low < 0 && high > 100 && high < 200, `${low} … ${high}`);
 });
 
 test("what is beyond the axis for long has few marks, but every odd value its own", () => {

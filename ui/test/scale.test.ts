@@ -56,6 +56,10 @@ test("a logarithmic x axis has a place for step 0", () => {
   assert.deepEqual(scale.ticks(12), [0, 1, 10, 100, 1000, 10_000, 100_000]);
 });
 
+test("a logarithmic axis of a single step has one tick", () => {
+  assert.deepEqual(scaleOfX("step", true, [499.5, 500.5]).ticks(5), [500]);
+});
+
 test("time has ticks at round moments, and a new day is written", () => {
   const evening = new Date(2026, 2, 1, 22, 0).getTime();
   const ticks = scaleOfX("time", false, [evening, evening + 4 * 3_600_000]).ticks(4);

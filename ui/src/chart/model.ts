@@ -6,6 +6,7 @@ import type { Stroke } from "../palette";
 import { column, type Line, type X } from "../data/wire";
 import type { Smoothing, YScale } from "../view";
 import { endsOf, type Joined } from "./parts";
+import { scaleOfY } from "./scale";
 import { ema, gaussian, reach } from "./smooth";
 
 /** How a chart is drawn, beside what is drawn. */
@@ -165,7 +166,7 @@ function rangeOfY(lines: readonly Drawn[], style: Style): [[number, number], num
   if (style.clip)
     for (const drawn of lines)
       for (let i = 0; i < drawn.y.length; i += 1) if (beyond(i, drawn)) clipped += 1;
-  return [withRoom(low, high, log), clipped, unplaced];
+  return [withRoom(low, high, style.y), clipped, unplaced];
 }
 
 /** Return the range between the 2nd and 98th percentile, widened by half, within the whole. */
@@ -185,8 +186,13 @@ function withoutOutliers(
     : [Math.max(low, from - room), Math.min(high, to + room)];
 }
 
-function withRoom(low: number, high: number, log: boolean): [number, number] {
-  if (log) {
+function withRoom(low: number, high: number, scale: YScale): [number, number] {
+  if (scale === "symlog" && low < high) {
+    // As it looks: a little below zero is far down on this axis.
+    const { value } = scaleOfY(scale, [low, high]);
+    return [Math.max(value(-0.04), -1.7e308), Math.min(value(1.04), 1.7e308)];
+  }
+  if (scale === "log") {
     const room = Math.max((high / low) ** 0.04, 1.02);
     return [Math.max(low / room, 5e-324), Math.min(high * room, 1.7e308)];
   }

@@ -27,7 +27,10 @@ const SPANS = [
 export function scaleOfX(x: X, log: boolean, range: readonly [number, number]): Scale {
   const [low, high] = range;
   if (log && x === "metric") return low > 0 ? logarithmic(range) : symlog(range, Math.max(-low, high) / 1e4);
-  if (log) return symlog(range, 1); // the first step is 0, which a logarithm has no place for
+  if (log) {
+    const scale = symlog(range, 1); // the first step is 0, which a logarithm has no place for
+    return x === "step" ? { ...scale, ticks: (count) => scale.ticks(count).filter(Number.isInteger) } : scale;
+  }
   if (x === "time") return { ...linear(range), ticks: (count) => timeTicks(low, high, count) };
   if (x === "relative") return { ...linear(range), ticks: (count) => spanTicks(low, high, count) };
   return linear(range, x === "step");

@@ -38,13 +38,18 @@ const FINE = 128;
 /** The gaussian from its middle to three standard deviations: exp for each pair would take long. */
 const BELL = Float64Array.from({ length: REACH * FINE + 2 }, (_, i) => Math.exp(-0.5 * (i / FINE) ** 2));
 
-/** Return a line smoothed by a gaussian of this standard deviation, within three of them. */
+/**
+ * Return a line smoothed by a gaussian of this standard deviation, within three of them. Each value
+ * counts for the stretch of x that it stands for, of at most one standard deviation on each side.
+ */
 export function gaussian(x: Float64Array, y: Float64Array, scale: number): Float64Array {
   if (!(scale > 0)) return y;
   const smooth = new Float64Array(y.length).fill(NaN);
   const known = [...y.keys()].filter((i) => !Number.isNaN(y[i]));
   const at = Float64Array.from(known, (i) => (x[i] as number) / scale);
   const values = Float64Array.from(known, (i) => y[i] as number);
+  const gap = (k: number) => Math.min((at[k + 1] as number) - (at[k] as number), 1) || 0;
+  const stretches = at.map((_, k) => gap(k - 1) + gap(k) || 1);
   let start = 0;
   known.forEach((i, k) => {
     const here = at[k] as number;
@@ -52,7 +57,8 @@ export function gaussian(x: Float64Array, y: Float64Array, scale: number): Float
     let sum = 0;
     let weight = 0;
     for (let j = start; j < at.length && (at[j] as number) <= here + REACH; j += 1) {
-      const share = BELL[Math.round(Math.abs((at[j] as number) - here) * FINE)] as number;
+      const distance = Math.round(Math.abs((at[j] as number) - here) * FINE);
+      const share = (BELL[distance] as number) * (stretches[j] as number);
       sum += share * (values[j] as number);
       weight += share;
     }
