@@ -30,6 +30,7 @@ interface Box {
 const FONT = "11px system-ui, sans-serif";
 const [TOP, RIGHT, BOTTOM, TICK_GAP] = [8, 12, 22, 7];
 const [PX_PER_TICK_X, PX_PER_TICK_Y] = [80, 34];
+const TEXT_PX = 13;
 /** A shorter drag is a click. */
 const DRAG_PX = 4;
 /** How far from the crosshair a point still counts as being there. */
@@ -315,10 +316,13 @@ export class Plot {
     ctx.beginPath();
     ctx.textAlign = "right";
     ctx.textBaseline = "middle";
+    let above = Infinity; // ticks far from zero lie close together on a symmetric axis
     ys.forEach((value, index) => {
       const y = Math.round(TOP + (1 - upward.place(value)) * inner) + 0.5;
       ctx.moveTo(left, y);
       ctx.lineTo(left + box.width, y);
+      if (above - y < TEXT_PX) return;
+      above = y;
       ctx.fillText(textsY[index] ?? "", left - TICK_GAP, y);
     });
     ctx.textAlign = "center";
