@@ -131,10 +131,10 @@ def test_zooming_fetches_finer_data_until_every_point_is_drawn(opened: Opened) -
         assert total is not None
         assert 300 < int(total) < 1_500
         expect(chart).to_have_attribute("data-points", total)
-    assert "xMin=" in page.url
+    expect(page).to_have_url(re.compile(re.escape("xMin=")))
     loss.locator(".inside").dblclick()
     expect(other).to_have_attribute("data-total", "50000")
-    assert "xMin=" not in page.url
+    expect(page).not_to_have_url(re.compile(re.escape("xMin=")))
     for key in ("Escape", "0"):
         drag(chart_of(page, "loss"), 0.4, 0.6)
         expect(other).not_to_have_attribute("data-total", "50000")
@@ -265,7 +265,7 @@ def test_smoothing_shows_both_and_changes_no_point(opened: Opened) -> None:
         hover(chart, 0.9)
         expect(shown_tooltip(page).locator("b:visible")).to_have_text(re.compile(r"^~0\.\d+ 0$"))
         page.mouse.move(5, 5)
-    assert "smoothing=gaussian" in page.url
+    expect(page).to_have_url(re.compile(re.escape("smoothing=gaussian")))
 
 
 def test_runs_are_drawn_as_groups_with_their_bands(opened: Opened) -> None:
@@ -359,6 +359,8 @@ def test_an_empty_window_says_why(opened: Opened) -> None:
     expect(page.locator("figure.chart[data-state=ready]")).to_have_count(1)
 
 
+@pytest.mark.long
+@pytest.mark.slow
 def test_what_the_server_refuses_is_told_and_asked_again(opened: Opened) -> None:
     """A chart says what went wrong, and is there as soon as the server answers."""
     log_run(opened, {"loss": [1.0, 2.0]})
@@ -416,6 +418,6 @@ def test_new_points_appear_and_the_zoom_stays(opened: Opened, spawned: Spawn) ->
     process.stdin.write("4\n5\n")
     process.stdin.flush()
     expect(chart).to_have_attribute("data-total", "4")
-    assert "xMin=1&xMax=10" in page.url
+    expect(page).to_have_url(re.compile(re.escape("xMin=1&xMax=10")))
     process.stdin.close()
     process.wait()

@@ -86,6 +86,7 @@ def log_finished_run(opened: Opened) -> str:
     return str(run.info.run_id)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_points_metrics_and_runs_come_by_themselves(opened: Opened, spawned: Spawn) -> None:
     """What running programs log appears in the page that is open, which is never loaded again."""
@@ -106,6 +107,7 @@ def test_points_metrics_and_runs_come_by_themselves(opened: Opened, spawned: Spa
     assert page.evaluate("window.isSame")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_zoom_and_selection_stay_while_points_arrive(opened: Opened, spawned: Spawn) -> None:
     """A new run and new points do not move what somebody looks at, nor change the address."""
@@ -124,7 +126,7 @@ def test_zoom_and_selection_stay_while_points_arrive(opened: Opened, spawned: Sp
     page.mouse.up()
     expect(page).to_have_url(re.compile("xMin=.*xMax="))
     expect(loss).to_have_attribute("aria-busy", "false")
-    seen, address = loss.get_attribute("data-total"), page.url
+    seen, address = loss.get_attribute("data-total"), page.evaluate("location.href")
     assert seen is not None and int(seen) < 20
     other = spawned(LOGGING, opened.store)
     tell(other, *["loss 5"] * 40)
@@ -134,7 +136,7 @@ def test_zoom_and_selection_stay_while_points_arrive(opened: Opened, spawned: Sp
     expect(page.locator(".selection")).to_contain_text("1 selected")
     expect(loss).to_have_attribute("data-total", seen)
     expect(loss).to_have_attribute("data-lines", "1")
-    assert page.url == address
+    assert page.evaluate("location.href") == address
 
 
 @pytest.mark.slow

@@ -156,8 +156,8 @@ def test_a_page_without_runs_says_what_to_do() -> None:
     shown = plain.run_page(store, frozenset(), run.info.run_id, "plain")
     assert "log_metric" in shown
     empty = backend("empty").store()
-    page = plain.runs_page(empty, frozenset(), "plain", built=False)
-    assert "log_metric" in page and "not built" in page
+    page = plain.runs_page(empty, frozenset(), "plain", missing="No npm <here>")
+    assert "log_metric" in page and "No npm &lt;here&gt;" in page
     assert "There is no such run" in plain.run_page(empty, frozenset(), "x", "plain")
 
 

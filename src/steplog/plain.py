@@ -39,10 +39,6 @@ _OVER: Mapping[str, tuple[_X, str]] = {
     "time": ("time", "time"),
     "relative": ("relative", "time since the start"),
 }
-_NOT_BUILT = (
-    '<p role="alert">The full page was not built: this package was made with '
-    "<code>STEPLOG_UI=skip</code>, or without Node. This one shows the same runs.</p>\n"
-)
 _NO_RUNS = """<div class="empty"><h2>No runs yet</h2>
 <p>They appear here when a program logs to this store:</p>
 <p><code>steplog.set_tracking_uri("STORE")</code>, then
@@ -58,7 +54,7 @@ def runs_page(
     query: str,
     *,
     experiment_ids: tuple[str, ...] | None = None,
-    built: bool = True,
+    missing: str = "",
 ) -> str:
     """Return the list of runs as a document.
 
@@ -67,12 +63,12 @@ def runs_page(
         live: ids of the writers that live.
         query: of the address, quoted: ``filter``, ``order`` and ``offset``.
         experiment_ids: those that may be seen; None for all.
-        built: the package has the full page.
+        missing: why the package lacks the full page; the empty text where it has one.
 
     """
     asked = _asked(query)
     filter_text, offset = asked.get("filter", ""), _whole(asked.get("offset", ""))
-    trouble = "" if built else _NOT_BUILT
+    trouble = _lacking(missing) if missing else ""
     found: list[str] = []
     try:
         order = parse_runs_order([asked["order"]] if asked.get("order") else None)
@@ -84,10 +80,18 @@ def runs_page(
     records = {each.row.run_id: each for each in store.runs(shown, last=True)} if shown else {}
     body = _runs(store, [records[each] for each in shown if each in records], live, asked)
     if not found:
-        body = "" if 'role="alert"' in trouble and built else _NO_RUNS
+        body = "" if 'role="alert"' in trouble and not missing else _NO_RUNS
         if filter_text:
             body = '<p class="empty">No run matches this filter. <a href="?plain">Show all</a></p>'
     return document("Runs", f"<h1>Runs</h1>\n{trouble}{_form(asked)}{body}{_pager(asked, found)}")
+
+
+def _lacking(reason: str) -> str:
+    return (
+        '<div role="alert"><p>This package lacks the full page; here are the same runs. With Node '
+        "20 or newer, install it again to have the page built. Why it was not:</p>\n"
+        f"<pre>{text(reason)}</pre></div>\n"
+    )
 
 
 def run_page(

@@ -1,7 +1,7 @@
 """The files of the web page, as the package was built with them (``ui/``, ``hatch_build.py``).
 
-They are read once, and kept with what a browser may be sent of them. A package that was built
-without them (``STEPLOG_UI=skip``) has none.
+They are read once, and kept with what a browser may be sent of them. A package may lack them: it
+was built with ``STEPLOG_UI=skip``, or where npm could not be had, of which its build left a note.
 """
 
 from __future__ import annotations
@@ -55,6 +55,16 @@ def read(name: str) -> File | None:
     except OSError:
         return None
     return file(body, FILES[name])
+
+
+def why_missing() -> str:
+    """Return why the package was built without the page; the empty text where it has one."""
+    if read("index.html") is not None:
+        return ""
+    try:
+        return (DIRECTORY / "missing.txt").read_text("utf-8").strip()
+    except OSError:
+        return "It was built with STEPLOG_UI=skip."
 
 
 def file(body: bytes, content_type: str) -> File:

@@ -33,8 +33,8 @@ def page(service: Service, request: Request) -> Answer:
     seen = None if held is None else (held,)
     store, query = client.store, request.query
     if not runs:
-        built = index is not None
-        text = plain.runs_page(store, live, query, experiment_ids=seen, built=built)
+        missing = bundle.why_missing()
+        text = plain.runs_page(store, live, query, experiment_ids=seen, missing=missing)
     elif len(runs) == 1:
         text = plain.run_page(store, live, runs[0], query, experiment_ids=seen)
     else:
@@ -47,9 +47,8 @@ def file(service: Service, request: Request) -> Answer:
     name = request.path.rpartition("/")[2]
     found = _STYLE if name == "plain.css" else bundle.read(name)
     if found is None:
-        return answers.refused(
-            "This package was built without its page.", "RESOURCE_DOES_NOT_EXIST"
-        )
+        said = f"This package lacks its page. {bundle.why_missing()}"
+        return answers.refused(said, "RESOURCE_DOES_NOT_EXIST")
     return _sent(found, request)
 
 
