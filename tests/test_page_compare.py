@@ -8,11 +8,14 @@ import itertools
 import math
 import re
 
+import pytest
 from browser import Opened
 from playwright.sync_api import Locator, Page, expect
 
 from steplog import Client
 from steplog.entities import Metric, Param, Run, RunTag
+
+pytestmark = [pytest.mark.long, pytest.mark.slow]
 
 START_MS = 1_700_000_000_000
 _seconds = itertools.count()

@@ -18,6 +18,8 @@ from serving import serving
 from steplog import Client
 from steplog.server import tokens
 
+pytestmark = [pytest.mark.long, pytest.mark.slow]
+
 ATTACK = """async (address) => {
   const body = JSON.stringify({name: "made by another page"});
   const json = {"Content-Type": "application/json"};

@@ -13,6 +13,8 @@ from playwright.sync_api import Locator, Page, expect
 import steplog
 from steplog.entities import Dataset, LoggedModelOutput
 
+pytestmark = [pytest.mark.long, pytest.mark.slow]
+
 HTML = """</script><img class="nasty" src=x onerror="window.owned = 1">&amp;'`${1}"""
 LONG = "long" * 62 + "ly"
 TURNED = "\u202eمرحبا بالعالم \u2066x"

@@ -12,6 +12,8 @@ from playwright.sync_api import Locator, Page, expect
 import steplog
 from steplog.entities import LoggedModelOutput, Metric, Param, Run, RunTag
 
+pytestmark = [pytest.mark.long, pytest.mark.slow]
+
 START_MS = 1_700_000_000_000
 DAY_MS = 86_400_000
 
@@ -81,8 +83,6 @@ def test_the_table_of_metrics_has_every_part_with_its_step(opened: Opened) -> No
     expect(rows(page).locator("th")).to_have_text(["loss", "grad"])
 
 
-@pytest.mark.long
-@pytest.mark.slow
 def test_thousands_of_metrics_stay_usable(opened: Opened) -> None:
     """Of 5,000 metrics only those on screen are drawn; a regular expression finds any of them."""
     run = log_run(opened, {f"layer/{number}/norm": [1.0] for number in range(5000)})
@@ -235,7 +235,6 @@ with steplog.start_run(run_name="alive") as run:
 """
 
 
-@pytest.mark.slow
 def test_the_page_of_a_running_run_grows(opened: Opened, spawned: Spawn) -> None:
     """New values stand in the table of metrics by themselves, and the end of the run is seen."""
     process = spawned(LOGGING, opened.store)

@@ -14,6 +14,8 @@ from steplog import Client
 from steplog.entities import Metric, Param, Run
 from steplog.server import tokens
 
+pytestmark = [pytest.mark.long, pytest.mark.slow]
+
 RUNS = 250
 MINUTE_MS = 60_000
 START_MS = 1_700_000_000_000
@@ -298,8 +300,6 @@ with steplog.start_run(run_name="alive"):
 """
 
 
-@pytest.mark.long
-@pytest.mark.slow
 def test_a_new_run_comes_on_top_without_moving_the_row_that_is_pointed_at(
     opened: Opened, spawned: Spawn
 ) -> None:

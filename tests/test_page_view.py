@@ -14,6 +14,8 @@ from steplog import Client
 from steplog.entities import Metric, Param, Run
 from steplog.server import tokens
 
+pytestmark = [pytest.mark.long, pytest.mark.slow]
+
 START_MS = 1_700_000_000_000
 
 
@@ -141,8 +143,6 @@ def test_an_address_that_is_broken_does_no_harm(opened: Opened, view: str) -> No
     expect(page.get_by_role("button", name="Charts")).to_have_attribute("aria-pressed", "true")
 
 
-@pytest.mark.long
-@pytest.mark.slow
 def test_where_nothing_is_listed_the_next_step_is_named(opened: Opened) -> None:
     """No run yet, none that matches, none that was deleted: each says so, and what to do."""
     page = opened.page()
@@ -162,8 +162,6 @@ def test_where_nothing_is_listed_the_next_step_is_named(opened: Opened) -> None:
     expect(page.get_by_role("heading", name="No run is like this.")).to_be_visible()
 
 
-@pytest.mark.long
-@pytest.mark.slow
 def test_a_server_that_went_away_is_told_and_found_again(browser: Browser, tmp_path: Path) -> None:
     """While it is away what was shown stays, with the reason; back again, new runs appear."""
     store = tmp_path / "store"
