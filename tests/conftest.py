@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import hypothesis
 import pytest
 from browser import browser_type_launch_args, opened, spawned
 
@@ -13,6 +14,10 @@ from steplog import MlflowException, active_model, backend, experiments, runs
 from steplog.settings import SETTINGS, override
 
 __all__ = ["browser_type_launch_args", "opened", "spawned"]
+
+# How long an example takes tells how busy the machine is, and nothing of the code.
+hypothesis.settings.register_profile("steplog", deadline=None)
+hypothesis.settings.load_profile("steplog")
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +31,7 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         override(setting.name, None)
         monkeypatch.setenv(setting.name, "")
         monkeypatch.delenv(setting.name)
+    monkeypatch.setenv("STEPLOG_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.chdir(tmp_path)
 

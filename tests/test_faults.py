@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 import steplog
-from steplog import background, settings
+from steplog import background, places, settings
 from steplog.backend import Backend, backend
 from steplog.exceptions import FormatTooNew, StoreDamaged
 from steplog.journal import (
@@ -350,7 +350,7 @@ def test_a_catalog_of_a_newer_format() -> None:
     assert result.returncode == 0, result.stderr
     assert catalog.read_bytes() == before
     with pytest.raises(FormatTooNew, match=rf"99.* {schema.FORMAT}\."):
-        Backend(str(STORE.absolute())).store()
+        Backend(places.resolve(str(STORE))).store()
     with sqlite3.connect(catalog) as connection:
         connection.execute(f"PRAGMA user_version = {schema.FORMAT}")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

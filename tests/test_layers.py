@@ -65,16 +65,19 @@ LAYERS = """
     stores.rows
     stores.database
     stores.schema
-    stores.base
+    stores.http
+    stores.base stores.retrying
     filters
     filters.runs filters.models
     filters.texts
     grouping
+    places
     journal chunk fold downsample buckets
     filesystem summary
     svg
     axes
     points operations entities rules rows query recent direction ticks
+    ranks
     settings markup
     exceptions forks git
 """
@@ -89,7 +92,8 @@ _LIVE = "brings what only a live page needs, on systems that have terminals"
 _SERVER = "brings what only the server needs"
 LATE_IMPORTS = {
     ("backend", "steplog.ingest"): _DATABASE,
-    ("backend", "urllib.parse"): "5 ms that a plain path need not wait for",
+    ("places", "urllib.parse"): "5 ms that a plain path need not wait for",
+    ("places", "hashlib"): "loads OpenSSL, only to name what is very long",
     ("backend", "steplog.journals"): _NUMPY,
     ("backend", "steplog.stores"): _DATABASE,
     ("background", "steplog.ingest"): _DATABASE,

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import atexit
 import os
-import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from steplog import forks, settings
-from steplog.exceptions import MlflowException, StoreError, invalid
+from steplog import forks, places, settings
+from steplog.exceptions import MlflowException, StoreError
+from steplog.places import Place
 from steplog.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -27,25 +28,25 @@ if TYPE_CHECKING:
 
 DEFAULT_DIRECTORY = "steplog-store"
 LOCK_SECONDS = 30.0
-_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*")
+_SHARED_SCHEMES = ("steplog:", "http:", "https:")
+"""Those that steplog takes from MLflow's own setting."""
 _backends: dict[str, Backend] = {}
 
 
 class Backend:
-    """One store directory, as this process writes and reads it. Use `backend` to get one.
+    """One place, as this process writes and reads it. Use `backend` to get one.
 
     Attributes:
-        directory: absolute path; need not exist.
+        place: where its journals are, and which store they go into.
         recorder: where this process's calls go.
         lock_seconds: how long a reader waits while another program has locked the catalog. To be
             set before anything is read.
 
     """
 
-    def __init__(self, directory: str) -> None:
-        self.directory = directory
-        self.journals = os.path.join(directory, "journal")
-        self.recorder = Recorder(directory)
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.recorder = Recorder(place)
         self.lock_seconds = LOCK_SECONDS
         self._reset()
 
@@ -62,9 +63,15 @@ class Backend:
         There is nothing to look at in a directory that holds nothing yet; and a process that must
         not ingest (STEPLOG_INGEST=off, network file systems) opens no store to write.
         """
-        if not self.ingests() or not (self._has("catalog.db") or self._has("journal")):
+        if not self.ingests() or not self.exists():
             return None
         return self.store()
+
+    def exists(self) -> bool:
+        """Tell whether there is anything to look at; a far store is taken to be there."""
+        place = self.place
+        catalog = os.path.join(place.catalog, places.CATALOG)
+        return place.kind != "directory" or any(map(os.path.exists, (catalog, place.journals)))
 
     def store(self) -> Store:
         """Return the store for reading, with everything that was logged until now.
@@ -104,14 +111,23 @@ class Backend:
                 position: Callable[[str], Position] | None = self._open().position
             except MlflowException:
                 position = None
-            return journals.states(self.journals, position)
+            return journals.states(self.place.journals, position)
 
     def live_writers(self) -> frozenset[str]:
-        """Return the ids of the writers that are alive, this process's among them."""
+        """Return the ids of the writers that are alive, this process's among them.
+
+        They are those of the journals that this machine sees, and those that the store has heard
+        of; where it cannot be asked, without these.
+        """
         with forks.undisturbed:
             from steplog import journals
 
-        return journals.live_writers(self.journals)
+        live = journals.live_writers(self.place.journals)
+        if not self.exists():
+            return live
+        with self._lock, suppress(MlflowException):
+            live |= self._open().store.beating()
+        return live
 
     def close(self) -> None:
         """Give back the files that reading has opened; who reads again opens them again."""
@@ -124,9 +140,6 @@ class Backend:
         """Tell whether this process moves what it logs into the store itself."""
         return self.recorder.ingests()
 
-    def _has(self, name: str) -> bool:
-        return os.path.exists(os.path.join(self.directory, name))
-
     def _open(self) -> Ingestor:
         if self._ingestor is None:
             # numpy and sqlite3 come with these; a process that only logs loads them later, in the
@@ -135,28 +148,30 @@ class Backend:
                 from steplog.ingest import Ingestor
                 from steplog.stores import open_store
 
-            self._ingestor = Ingestor(open_store(self.directory, self.lock_seconds), self.journals)
+            place = self.place
+            store = open_store(place, self.lock_seconds)
+            self._ingestor = Ingestor(store, place.journals, keep=place.shared)
             atexit.register(self.close)
         return self._ingestor
 
 
 def backend(uri: str | None = None) -> Backend:
-    """Return the backend of a tracking URI; None for the one in force. One per directory.
+    """Return the backend of a tracking URI; None for the one in force. One per store.
 
     Raises:
         MlflowException: INVALID_PARAMETER_VALUE for a scheme that steplog does not know.
 
     """
-    directory = resolve(tracking_uri() if uri is None else uri)
-    found = _backends.get(directory)
+    uri = places.absolute(tracking_uri() if uri is None else uri)
+    found = _backends.get(uri)
     if found is None:
-        found = _backends.setdefault(directory, Backend(directory))
+        found = _backends.setdefault(uri, Backend(places.resolve(uri)))
     return found
 
 
 def tracking_uri() -> str:
     """Return the tracking URI in force: STEPLOG_TRACKING_URI, a MLFLOW_TRACKING_URI that names a
-    store of steplog's, or ``./steplog-store``.
+    store of steplog's or a server, or ``./steplog-store``.
     """
     return _chosen() or os.path.abspath(DEFAULT_DIRECTORY)
 
@@ -170,31 +185,9 @@ def _chosen() -> str | None:
     uri = settings.get("STEPLOG_TRACKING_URI")
     if uri:
         return uri
+    # A path, or the URI of a database, is there for a store of MLflow's own kind.
     uri = settings.get("MLFLOW_TRACKING_URI")
-    return uri if uri and uri.lower().startswith("steplog:") else None
-
-
-def resolve(uri: str) -> str:
-    """Return the absolute directory that a tracking URI names.
-
-    Args:
-        uri: a path, ``file:///path`` or ``steplog:///path``.
-
-    Raises:
-        MlflowException: INVALID_PARAMETER_VALUE for anything else.
-
-    """
-    scheme, colon, path = uri.partition(":")
-    if not colon or len(scheme) == 1 or not _SCHEME.fullmatch(scheme):  # a drive of Windows
-        return os.path.abspath(uri)
-    if scheme.lower() in ("file", "steplog"):
-        from urllib.parse import unquote  # 5 ms that a plain path need not wait for
-
-        return os.path.abspath(unquote(path.removeprefix("//")))
-    raise invalid(
-        f"Cannot use the tracking URI '{uri}': steplog stores in a directory, given as a path, "
-        "as file:///path or as steplog:///path."
-    )
+    return uri if uri and uri.lower().startswith(_SHARED_SCHEMES) else None
 
 
 def shown_status(record: RunRecord, live: frozenset[str]) -> str:

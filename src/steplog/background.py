@@ -24,12 +24,16 @@ from steplog.forks import undisturbed
 
 if TYPE_CHECKING:
     from steplog.ingest import Ingestor
+    from steplog.places import Place
     from steplog.rows import Refusal
+    from steplog.stores.base import Store
     from steplog.writer import Ticket, Writer
 
 PERIOD_SECONDS = 1.0
 SWEEP_SECONDS = 60.0
 """How often journals of dead processes are looked for."""
+BEAT_SECONDS = 15.0
+"""How often a store that cannot see the journals is told that their writer lives."""
 BUSY_SECONDS = 10.0
 """How long one attempt waits for other processes that write the store."""
 
@@ -50,24 +54,25 @@ class Request(NamedTuple):
 
 
 class Background:
-    """The thread that moves the journals of one writer into the store beside them.
+    """The thread that moves the journals of one writer into the store of their place.
 
     Use `start`; the methods may be called from any thread.
     """
 
-    def __init__(self, directory: str, writer: Writer) -> None:
-        self._directory = directory
+    def __init__(self, place: Place, writer: Writer) -> None:
+        self._place = place
         self._writer = writer
         self._requests: SimpleQueue[Request] = SimpleQueue()
         self._late = False  # somebody waited in vain: nobody else shall, until it works again
         self._ingestor: Ingestor | None = None
         self._paths: set[str] = set()
         self._swept = float("-inf")
+        self._beaten = float("-inf")
 
     @classmethod
-    def start(cls, directory: str, writer: Writer) -> Background | None:
+    def start(cls, place: Place, writer: Writer) -> Background | None:
         """Start the thread; None where the interpreter is ending and starts no more threads."""
-        background = cls(directory, writer)
+        background = cls(place, writer)
         thread = threading.Thread(target=background._run, name="steplog-ingest", daemon=True)
         try:
             thread.start()
@@ -125,7 +130,7 @@ class Background:
             while self._writer.saved:
                 self._paths.add(self._writer.saved.pop())
             self._writer.release_retired(at_once=request.last)
-            complete = ingests(self._directory)
+            complete = ingests(self._place)
             if complete:
                 refusals = self._ingest(request)
             self._late = False
@@ -142,12 +147,19 @@ class Background:
         if time.monotonic() - self._swept > SWEEP_SECONDS or request.last:
             ingestor.ingest_orphans()
             self._swept = time.monotonic()
+        self._beat(ingestor.store)
         ingestor.store.seal()
         wanted = set(request.tickets)
         if not wanted:
             return []
         refused = ingestor.store.refusals()
         return [r.refusal for r in refused if (r.journal_id, r.offset) in wanted]
+
+    def _beat(self, store: Store) -> None:
+        # Whoever reads an embedded store sees the journals beside it, and their locks.
+        if self._place.kind != "directory" and time.monotonic() - self._beaten > BEAT_SECONDS:
+            store.beat([self._writer.writer_id])
+            self._beaten = time.monotonic()
 
     def _open(self) -> Ingestor:
         # numpy and sqlite3 are loaded here and not above: not before the training has begun, and
@@ -156,28 +168,34 @@ class Background:
             from steplog.ingest import Ingestor
             from steplog.stores import open_store
 
-        store = open_store(self._directory, timeout=BUSY_SECONDS)
-        self._ingestor = Ingestor(store, self._writer.directory)
+        store = open_store(self._place, timeout=BUSY_SECONDS)
+        self._ingestor = Ingestor(store, self._writer.directory, keep=self._place.shared)
         return self._ingestor
 
     def _trouble(self, error: Exception) -> None:
         fault = error.message if isinstance(error, MlflowException) else repr(error)
         if not self._writer.store_fault:
             warn(
-                f"steplog cannot ingest into {self._directory}: {fault} What is logged stays in "
+                f"steplog cannot ingest into {self._place.name}: {fault} What is logged stays in "
                 "the journal until that is possible again; `steplog status` tells."
             )
         self._writer.store_fault = fault
 
 
-def ingests(directory: str) -> bool:
-    """Tell whether processes that log to this directory ingest what they log themselves.
+def ingests(place: Place) -> bool:
+    """Tell whether processes that log to this place ingest what they log themselves.
 
-    On file systems shared with other hosts they do not: a store there is not safe.
+    On file systems shared with other hosts they do not, for a store there is not safe; nor where
+    every reader has a catalog of its own. Far stores are left alone with STEPLOG_OFFLINE.
     """
+    if place.kind != "directory" and settings.get("STEPLOG_OFFLINE"):
+        return False
     wish = settings.get("STEPLOG_INGEST")
-    if wish != "auto":
-        return wish == "on"
+    if wish != "auto" or place.kind != "directory":
+        return wish != "off"
+    if place.shared:
+        return False
+    directory = place.directory
     while not os.path.exists(directory):
         directory = os.path.dirname(directory)
     return not filesystem.is_network(filesystem.filesystem_type(directory))

@@ -25,6 +25,7 @@ from steplog.entities import (
 from steplog.lookup import lookup, run_inputs, run_outputs
 from steplog.operations import Operation, SeriesKey
 from steplog.pending import RunOperations, asynchronous, refused
+from steplog.places import Place
 from steplog.query import Condition, Order, Query
 from steplog.recorder import Recorder
 from steplog.stores.base import ExperimentRecord, Last, ModelRecord, RunRecord, Store
@@ -61,9 +62,14 @@ class BaseClient:
         return self._backend.store()
 
     @property
+    def place(self) -> Place:
+        """Where the store is."""
+        return self._backend.place
+
+    @property
     def directory(self) -> str:
-        """Where the store is: an absolute path."""
-        return self._backend.directory
+        """What belongs to the store on this machine: an absolute path."""
+        return self._backend.place.directory
 
     def runs_query(
         self,
@@ -111,7 +117,7 @@ class BaseClient:
 
     def _artifacts(self) -> str:
         """Return where experiments keep artifacts for which no place is recorded."""
-        return f"{self._backend.directory}/artifacts"
+        return f"{self._backend.place.directory}/artifacts"
 
     def artifact_uri(self, record: RunRecord) -> str:
         """Return where a run keeps artifacts."""

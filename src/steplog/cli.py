@@ -25,6 +25,7 @@ from steplog.backend import Backend, backend
 from steplog.command import STORE, Report, command, main
 from steplog.entities import LifecycleStage, Summary
 from steplog.exceptions import MlflowException, StoreDamaged, StoreError
+from steplog.places import Place
 from steplog.server.commands import server, token, ui
 from steplog.stores import open_store
 from steplog.stores.base import Damage, Refused, RunRecord, Store
@@ -208,14 +209,14 @@ def status() -> Report:
 
     chosen = _backend()
     journals = chosen.journals_state()
-    fault, refused = _refusals(chosen.directory)
+    fault, refused = _refusals(chosen.place)
     document: dict[str, object] = {
-        "store": chosen.directory,
+        "store": chosen.place.name,
         "fault": fault,
         "journals": journals,
         "refused": _refused_documents(refused),
     }
-    page = partial(pages.status_page, chosen.directory, fault, journals, refused)
+    page = partial(pages.status_page, chosen.place.name, fault, journals, refused)
     return Report(document, page, healthy=not fault)
 
 
@@ -233,7 +234,7 @@ def ingest(watch: bool) -> Report:
     chosen = _backend()
     report = _watch(chosen) if watch else _ingest(chosen)
     document: dict[str, object] = {
-        "store": chosen.directory,
+        "store": chosen.place.name,
         "points": report.points,
         "operations": report.operations,
         "refused": _refused_documents(report.refused),
@@ -252,8 +253,8 @@ def check() -> Report:
     from steplog import pages
 
     chosen = _backend()
-    checked, damage = _check(chosen.directory)
-    document: dict[str, object] = {"store": chosen.directory, "series": checked, "damage": damage}
+    checked, damage = _check(chosen.place)
+    document: dict[str, object] = {"store": chosen.place.name, "series": checked, "damage": damage}
     return Report(document, partial(pages.check_page, checked, damage), healthy=not damage)
 
 
@@ -267,14 +268,14 @@ def du() -> Report:
     from steplog import pages
 
     chosen = _backend()
-    with closing(open_store(chosen.directory)) as store:
+    with closing(open_store(chosen.place)) as store:
         stats = store.stats()
         sizes: dict[str, int] = stats["runs_bytes"]
         names = {each.row.run_id: each.row.name for each in store.runs(list(sizes))}
     usage = pages.Usage(
-        store=chosen.directory,
+        store=chosen.place.name,
         bytes=stats["bytes"],
-        journal_bytes=_bytes_below(chosen.journals),
+        journal_bytes=_bytes_below(chosen.place.journals),
         series=stats["series"],
         points=stats["points"],
         waiting_points=stats["waiting_points"],
@@ -292,10 +293,9 @@ def du() -> Report:
 def _backend() -> Backend:
     """Return the backend that was asked for; looking for a store must not make one."""
     chosen = backend(click.get_current_context().obj)
-    catalog = os.path.join(chosen.directory, "catalog.db")
-    if not (os.path.exists(catalog) or os.path.exists(chosen.journals)):
+    if not chosen.exists():
         raise click.ClickException(
-            f"There is no store in {chosen.directory}. Name the directory of one with --store or "
+            f"There is no store in {chosen.place.name}. Name the directory of one with --store or "
             "STEPLOG_TRACKING_URI; the first run that is logged there makes it."
         )
     return chosen
@@ -316,10 +316,10 @@ def _follow(chosen: Backend, run_id: str, keys: Sequence[str], log: bool) -> Non
     live.show(view, colour=not settings.get("NO_COLOR"))
 
 
-def _refusals(directory: str) -> tuple[str, list[Refused]]:
+def _refusals(place: Place) -> tuple[str, list[Refused]]:
     """Return what is wrong with the store, if anything, and else the operations it refused."""
     try:
-        with closing(open_store(directory)) as store:
+        with closing(open_store(place)) as store:
             return "", store.refusals()
     except MlflowException as error:
         return error.message, []
@@ -344,7 +344,7 @@ def _watch(chosen: Backend) -> IngestReport:
     # Of all queues, only this one may be put to by a signal handler: it takes no lock of Python's.
     stop: queue.SimpleQueue[int] = queue.SimpleQueue()
     with _handling((signal.SIGINT, signal.SIGTERM), lambda number, _: stop.put(number)):
-        _tell(f"Watching {chosen.journals}; Ctrl-C ends it.")
+        _tell(f"Watching {chosen.place.journals}; Ctrl-C ends it.")
         total, trouble = chosen.ingest(), ""
         _announce(total)
         while True:
@@ -395,12 +395,12 @@ def _handling(
             signal.signal(number, handled)
 
 
-def _check(directory: str) -> tuple[int, list[Damage]]:
+def _check(place: Place) -> tuple[int, list[Damage]]:
     """Return how many series were looked at, and what is wrong with them or with the whole."""
     checked, damage = 0, []
     try:
         with (
-            closing(open_store(directory)) as store,
+            closing(open_store(place)) as store,
             _progress("Checking", lambda: int(store.stats()["series"])) as advance,
         ):
             for found in store.check():
@@ -410,7 +410,7 @@ def _check(directory: str) -> tuple[int, list[Damage]]:
                     advance(found - checked)
                     checked = found
     except StoreDamaged as error:
-        damage.append(Damage(directory, error.message))
+        damage.append(Damage(place.name, error.message))
     return checked, damage
 
 

@@ -7,7 +7,9 @@ README says which platforms are untested.
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Iterable
 
 # File systems that overwrite in place: a mapped write into reserved space cannot fail.
 # btrfs, zfs and bcachefs are missing on purpose: they copy on write, so a page that is written
@@ -16,27 +18,55 @@ _OVERWRITING = frozenset({
     "apfs", "ext2", "ext3", "ext4", "f2fs", "hfs", "jfs", "ntfs", "ntfs3", "overlay", "ramfs",
     "tmpfs", "vfat", "xfs",
 })  # fmt: skip
-# File systems behind a network or a foreign kernel: mapped writes are not seen elsewhere in order,
-# and SQLite's locks are not to be trusted.
+_ESCAPED = re.compile(r"\\([0-7]{3})")  # how a list of mounts spells blanks
+# File systems that other hosts may write to at the same time, be it over a network, on a disk that
+# they share, or through a hypervisor: mapped writes are not seen elsewhere in order, and SQLite
+# needs memory that all of its readers share. What FUSE mounts is among them by its first letters.
 _NETWORK = frozenset({
-    "9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4",
-    "orangefs", "panfs", "pvfs2", "smb3", "smbfs", "vboxsf", "virtiofs", "wekafs",
+    "9p", "acfs", "afs", "auristorfs", "autofs", "beegfs", "ceph", "cifs", "coda", "cvfs", "dvs",
+    "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "panfs",
+    "prl_fs", "pvfs2", "smb2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs", "wekafs",
 })  # fmt: skip
 
 
 def filesystem_type(path: str | os.PathLike[str]) -> str:
     """Name the file system that holds an existing path, such as ``ext4``; ``""`` where unknown."""
     device = os.stat(path).st_dev
-    wanted = f"{os.major(device)}:{os.minor(device)}"
     try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
-            for line in mounts:
-                before, _, after = line.partition(" - ")
-                if before.split(" ", 3)[2] == wanted:
-                    return after.split(" ", 1)[0]
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
+            return mounted(mounts, f"{os.major(device)}:{os.minor(device)}", os.path.realpath(path))
     except OSError:
-        pass  # no /proc: not Linux, or a bare container
-    return ""
+        return ""  # no /proc: not Linux, or a bare container
+
+
+def mounted(mounts: Iterable[str], device: str, path: str) -> str:
+    """Find in a list of mounts the type of the file system that holds a path.
+
+    Args:
+        mounts: lines of ``/proc/self/mountinfo``.
+        device: number of the device that the path is on. Some file systems (btrfs, AFS, the
+            snapshots of Ceph) give each of their parts a number that no mount has; then the
+            nearest mount above the path is the one.
+        path: absolute, without symbolic links.
+
+    Example:
+        >>> line = "42 27 0:39 / /data rw,relatime shared:1 - nfs4 filer:/data rw,vers=4.2"
+        >>> mounted([line], "0:39", "/data/runs")
+        'nfs4'
+
+    """
+    nearest, kind = "", ""
+    for line in mounts:
+        before, _, after = line.partition(" - ")
+        _, _, number, _, point, *_ = before.split(" ")
+        found = after.split(" ", 1)[0]
+        if number == device:
+            return found
+        point = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), point)
+        # The last one mounted at a point lies on top of the others.
+        if len(point) >= len(nearest) and f"{path}/".startswith(f"{point.rstrip('/')}/"):
+            nearest, kind = point, found
+    return kind
 
 
 def is_network(kind: str) -> bool:

@@ -18,7 +18,17 @@ from array import array
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from steplog import backend, context, experiments, links, rules, runs, settings, system_metrics
+from steplog import (
+    backend,
+    context,
+    experiments,
+    links,
+    places,
+    rules,
+    runs,
+    settings,
+    system_metrics,
+)
 from steplog.base_client import now_ms
 from steplog.client import RUN_NAME, Client
 from steplog.entities import LifecycleStage, Metric, Param, Run, RunTag
@@ -478,17 +488,18 @@ def set_tracking_uri(uri: str | Path) -> None:
     Active runs stay where they are.
 
     Args:
-        uri: a directory, or a ``file://`` or ``steplog://`` URI of one. Empty for the default.
+        uri: a directory, or a ``file://`` or ``steplog://`` URI of one; a server, ``http://host``;
+            or a database, ``postgresql://host/name``. Empty for the default.
 
     Raises:
         MlflowException: INVALID_PARAMETER_VALUE for a URI of another kind.
 
     """
     uri = str(uri)
-    if uri and "://" not in uri:
-        uri = backend.resolve(uri)  # made absolute: the working directory may change
-    elif uri:
-        backend.resolve(uri)
+    if uri:
+        absolute = places.absolute(uri)
+        if "://" not in uri:
+            uri = absolute  # the working directory may change
     settings.export("STEPLOG_TRACKING_URI", uri or None)
 
 

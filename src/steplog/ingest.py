@@ -51,12 +51,16 @@ class Ingestor:
     Args:
         store: where they go.
         directory: where the journals are; need not exist.
+        keep: change nothing there: journals that were ingested to their end stay, for other
+            readers have stores of their own.
 
     """
 
-    def __init__(self, store: Store, directory: str) -> None:
+    def __init__(self, store: Store, directory: str, *, keep: bool = False) -> None:
         self.store = store
         self.directory = directory
+        self._keep = keep
+        self._finished: set[str] = set()  # journals that stay, and grow no more
         self._readers: dict[str, JournalReader] = {}
         self._positions: dict[str, Position] = {}
 
@@ -76,6 +80,8 @@ class Ingestor:
         report = IngestReport()
         self._close_gone()
         for path in journals.paths(self.directory) if paths is None else paths:
+            if path in self._finished:
+                continue
             reader = self._open(path, report)
             if reader is not None:
                 self._ingest(reader, report, progress)
@@ -112,7 +118,7 @@ class Ingestor:
             except FileNotFoundError:
                 return None  # somebody else ingested it to its end
             except JournalDamaged as error:
-                if journals.is_torn(path):
+                if journals.is_torn(path) and not self._keep:
                     _bury(path, error, report)
                 return None
             except FormatTooNew as error:
@@ -142,7 +148,10 @@ class Ingestor:
                 progress(len(stretch.points))
             if not final and stretch.after.offset - before.offset < STRETCH * SLOT:
                 break  # that was all: looking again would copy a megabyte of zeros
-        if final:
+        if final and self._keep:
+            self._finished.add(reader.path)
+            self._forget(reader)
+        elif final:
             self._remove(reader, damaged=len(report.damaged) > damaged)
             report.removed.add(reader.path)
 
@@ -165,11 +174,14 @@ class Ingestor:
             position = later
         return position
 
-    def _remove(self, reader: JournalReader, *, damaged: bool) -> None:
-        """Remove a journal whose points are all in the store; keep one that was damaged, aside."""
+    def _forget(self, reader: JournalReader) -> None:
         self._readers.pop(reader.path, None)
         self._positions.pop(reader.header.journal_id, None)
         reader.close()
+
+    def _remove(self, reader: JournalReader, *, damaged: bool) -> None:
+        """Remove a journal whose points are all in the store; keep one that was damaged, aside."""
+        self._forget(reader)
         with suppress(FileNotFoundError):  # somebody else was faster
             if damaged:
                 kept = reader.path.removesuffix(SUFFIX) + journals.DAMAGED_SUFFIX

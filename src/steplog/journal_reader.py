@@ -213,11 +213,14 @@ class JournalReader:
             if (body["kind"] != MORE).any() or crc32(payload) != int(head["crc"]):
                 raise JournalDamaged("its checksum does not fit")
             if head["kind"] == SERIES:
-                self._series[int(head["number"])] = operations.decode_series(payload)
+                self._series[int(head["number"])] = self._key(payload)
             else:
                 found.operations.append((offset, operations.decode(payload)))
         except JournalDamaged as error:
             found.damaged.append(f"{self.path}: the record at {offset} was skipped: {error}")
+
+    def _key(self, payload: bytes) -> SeriesKey:
+        return operations.decode_series(payload)._replace(rank=self.header.rank)
 
     def _learn(self, until: int) -> None:
         """Read the series definitions before an offset, for a reader that does not begin there."""

@@ -244,7 +244,7 @@ class Lookup:
                 return [] if self._backend.ingests() else None
             return question(store)
         except (StoreError, StoreDamaged) as error:
-            warn(f"steplog could not look into {self._backend.directory} and goes on: {error}")
+            warn(f"steplog could not look into {self._backend.place.name} and goes on: {error}")
             return None
 
 

@@ -16,7 +16,11 @@ from steplog.exceptions import JournalDamaged
 
 
 class SeriesKey(NamedTuple):
-    """What tells one series from all others; empty text where there is no model or dataset."""
+    """What tells one series from all others; empty text where there is no model or dataset.
+
+    `rank` is that of the process that logged it, -1 where it was no part of a distributed job. A
+    journal says it once for all of its series, in the header.
+    """
 
     run_id: str
     key: str
@@ -24,6 +28,7 @@ class SeriesKey(NamedTuple):
     dataset_name: str = ""
     dataset_digest: str = ""
     attempt: int = 0
+    rank: int = -1
 
 
 class CreateExperiment(NamedTuple):
@@ -244,8 +249,9 @@ def decode(data: bytes) -> Operation:
 
 
 def encode_series(key: SeriesKey) -> bytes:
-    """Return the definition of a series as UTF-8 JSON, without what is empty: there are many."""
-    return _dump({name: value for name, value in key._asdict().items() if value})
+    """Return the definition of a series as UTF-8 JSON, without defaults: there are many."""
+    usual = SeriesKey._field_defaults
+    return _dump({name: value for name, value in key._asdict().items() if value != usual.get(name)})
 
 
 def decode_series(data: bytes) -> SeriesKey:

@@ -1,4 +1,4 @@
-"""The recorder: what happens between a call and the journal. One per process and store directory.
+"""The recorder: what happens between a call and the journal. One per process and place.
 
 A caller turns (run, key, …) into a *number* once, and from then on a point is 32 bytes in a slot of
 the journal: claim the slot, fill it, done. That everyday case stands in the caller's own function
@@ -16,7 +16,6 @@ called by `steplog.background`).
 from __future__ import annotations
 
 import atexit
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +31,7 @@ from steplog.operations import CreateRun, Operation, SeriesKey
 from steplog.writer import PATIENCE_SECONDS, Ticket, Writer
 
 if TYPE_CHECKING:
+    from steplog.places import Place
     from steplog.rows import Refusal
 
 
@@ -74,10 +74,10 @@ def _logging(
 
 
 class Recorder:
-    """Records what one process logs into journals of one store directory.
+    """Records what one process logs into the journals of one place.
 
     Args:
-        directory: the store's directory. It is made on the first write, not before.
+        place: of the store. Its directory is made on the first write, not before.
 
     Attributes:
         writer: the journals. Read `writer.head` once for each point, after the number: the journal
@@ -85,9 +85,9 @@ class Recorder:
 
     """
 
-    def __init__(self, directory: str) -> None:
-        self.directory = directory
-        self.writer = Writer(os.path.join(directory, "journal"), self._preamble, self._began)
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self.writer = Writer(place.journals, self._preamble, self._began)
         self._runs: dict[str, CreateRun] = {}
         self._numbers: dict[str, dict[SeriesKey, int]] = {}
         self._leaving: dict[SeriesKey, tuple[int, float]] = {}  # and since when
@@ -178,7 +178,7 @@ class Recorder:
 
     def ingests(self) -> bool:
         """Tell whether this process moves what it logs into the store itself."""
-        return ingests(self.directory)
+        return ingests(self._place)
 
     def close(self) -> None:
         """Ingest what is left, for STEPLOG_EXIT_SECONDS at most, and remove the journals.
@@ -232,7 +232,7 @@ class Recorder:
 
     def _began(self) -> None:
         if self._background is None and not self._closed:
-            self._background = Background.start(self.directory, self.writer)
+            self._background = Background.start(self._place, self.writer)
             # Children of multiprocessing end without atexit, and have their own list.
             process = sys.modules.get("multiprocessing.process")
             if process is not None and process.parent_process() is not None:

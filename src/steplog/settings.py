@@ -18,6 +18,7 @@ Value: TypeAlias = "bool | int | float | str"
 
 # What `get` returns for which name, for the type checker; it also finds misspelled names.
 BoolName = Literal[
+    "STEPLOG_OFFLINE",
     "MLFLOW_ENABLE_ASYNC_LOGGING",
     "MLFLOW_TRUNCATE_LONG_VALUES",
     "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING",
@@ -26,6 +27,10 @@ IntName = Literal[
     "STEPLOG_MEMORY_LIMIT_MB",
     "STEPLOG_SEAL_POINTS",
     "MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING",
+    "STEPLOG_SPOOL_LIMIT_MB",
+    "RANK",
+    "SLURM_PROCID",
+    "OMPI_COMM_WORLD_RANK",
 ]
 FloatName = Literal[
     "STEPLOG_SYNC_SECONDS", "STEPLOG_EXIT_SECONDS", "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"
@@ -33,6 +38,10 @@ FloatName = Literal[
 WordName = Literal["STEPLOG_INGEST", "STEPLOG_JOURNAL", "STEPLOG_DURABILITY"]
 TextName = Literal[
     "STEPLOG_TRACKING_URI",
+    "STEPLOG_POINTS_URI",
+    "STEPLOG_STATE_DIR",
+    "STEPLOG_CATALOG",
+    "XDG_STATE_HOME",
     "MLFLOW_TRACKING_URI",
     "MLFLOW_EXPERIMENT_NAME",
     "MLFLOW_EXPERIMENT_ID",
@@ -41,6 +50,8 @@ TextName = Literal[
     "MLFLOW_ACTIVE_MODEL_ID",
     "_MLFLOW_ACTIVE_MODEL_ID",
     "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
     "MLFLOW_SYSTEM_METRICS_NODE_ID",
     "NO_COLOR",
     "TERM",
@@ -82,17 +93,52 @@ SETTINGS: tuple[Setting, ...] = (
         "STEPLOG_TRACKING_URI",
         str,
         None,
-        "Where runs are recorded: a directory, or a file:// or steplog:// URI of one. "
-        "Without it MLFLOW_TRACKING_URI is used where its scheme is one of these, "
-        "else ./steplog-store.",
+        "Where runs are recorded: a directory, or a file:// or steplog:// URI of one; a server, "
+        "http:// or https://; or a database, postgresql://. Without it MLFLOW_TRACKING_URI is used "
+        "where it names a server, or its scheme is steplog, else ./steplog-store.",
+    ),
+    Setting(
+        "STEPLOG_POINTS_URI",
+        str,
+        None,
+        "Where a store in a database keeps its points, if elsewhere: clickhouse://host,host/name.",
+    ),
+    Setting(
+        "STEPLOG_OFFLINE",
+        bool,
+        False,
+        "Whether servers and databases are left alone: what is logged waits on this machine until "
+        "`steplog sync`, or a process without this setting, delivers it.",
+    ),
+    Setting(
+        "STEPLOG_STATE_DIR",
+        str,
+        None,
+        "Where this machine keeps what waits for servers and databases, and the catalogs of stores "
+        "on shared or read-only file systems. Without it $XDG_STATE_HOME/steplog is used, else "
+        "~/.local/state/steplog.",
+    ),
+    Setting(
+        "STEPLOG_CATALOG",
+        str,
+        None,
+        "A local directory for the catalogs of stores whose directory is only read. Journals are "
+        "then never removed.",
+    ),
+    Setting(
+        "STEPLOG_SPOOL_LIMIT_MB",
+        int,
+        10240,
+        "How many MB of journals may wait for one server or database; beyond that the oldest are "
+        "kept, and new points are counted and dropped once memory is full, too.",
     ),
     Setting(
         "STEPLOG_INGEST",
         ("auto", "on", "off"),
         "auto",
         "Whether a process that logs moves its journal into the store itself. "
-        "auto: on local file systems only. With off it opens no database at all; a reader, or "
-        "`steplog ingest --watch`, does the work.",
+        "auto: not on file systems that are shared with other hosts. With off it opens no store at "
+        "all; a reader, or `steplog ingest --watch`, does the work.",
     ),
     Setting(
         "STEPLOG_JOURNAL",
@@ -139,7 +185,7 @@ SETTINGS: tuple[Setting, ...] = (
         "MLFLOW_TRACKING_URI",
         str,
         None,
-        "MLflow's tracking URI; used where its scheme is one of steplog's.",
+        "MLflow's tracking URI; used where it names a server, or its scheme is steplog.",
     ),
     Setting(
         "MLFLOW_EXPERIMENT_NAME",
@@ -196,8 +242,20 @@ SETTINGS: tuple[Setting, ...] = (
         "MLFLOW_TRACKING_USERNAME",
         str,
         None,
-        "The user that new runs are recorded under, instead of the one logged in.",
+        "The user that new runs are recorded under, instead of the one logged in; and the name by "
+        "which a server is called that asks for one.",
     ),
+    Setting("MLFLOW_TRACKING_PASSWORD", str, None, "The password that goes with that name."),
+    Setting("MLFLOW_TRACKING_TOKEN", str, None, "The token by which a server is called."),
+    Setting(
+        "XDG_STATE_HOME",
+        str,
+        None,
+        "Where programs of this user keep their state; see STEPLOG_STATE_DIR.",
+    ),
+    Setting("RANK", int, -1, "This process's rank in a distributed job, as torchrun says it."),
+    Setting("SLURM_PROCID", int, -1, "The same, as SLURM says it."),
+    Setting("OMPI_COMM_WORLD_RANK", int, -1, "The same, as Open MPI says it."),
 )
 
 _BY_NAME: dict[str, Setting] = {setting.name: setting for setting in SETTINGS}

@@ -406,9 +406,11 @@ class StoreSuite:
             assert np.isnan(known(store, "mean", "min_value", "max_value")).all()
 
     def test_series_differ_in_every_part_of_their_key(self, store: Store, feed: Feed) -> None:
-        """Run, key, model, dataset and attempt together make a series; they come in that order."""
+        """Run, key, model, dataset, attempt and rank make a series; they come in that order."""
         keys = [
             SeriesKey(RUN, "a"),
+            SeriesKey(RUN, "a", rank=0),
+            SeriesKey(RUN, "a", rank=1),
             SeriesKey(RUN, "a", attempt=1),
             SeriesKey(RUN, "a", "", "data", "1"),
             SeriesKey(RUN, "a", "", "data", "2"),
@@ -421,9 +423,9 @@ class StoreSuite:
         assert store.apply(feed.batch(dict(reversed(points.items())))) == []
         found = store.series([RUN, OTHER_RUN])
         assert [each.key for each in found] == keys
-        assert [float(each.summary["last_value"]) for each in found] == [*range(8)]
+        assert [float(each.summary["last_value"]) for each in found] == [*range(len(keys))]
         assert [each.key for each in store.series([OTHER_RUN, "c" * 32, RUN])[:2]] == [
-            keys[7],
+            keys[-1],
             keys[0],
         ]
 
@@ -771,6 +773,13 @@ class StoreSuite:
         assert (run.row.start_time, run.tags["t"]) == (2**63 - 1, "a?\0b")
         assert the_series(store).key.dataset_name == "caf?"
         assert len(read(store)) == 2
+
+    def test_writers_that_beat_live(self, store: Store) -> None:
+        """A writer of which a store has just been told that it lives is among those that do."""
+        assert store.beating() == frozenset()
+        store.beat(["a" * 32, "b" * 32])
+        store.beat(["b" * 32])
+        assert store.beating() == {"a" * 32, "b" * 32}
 
     def test_stats_count_everything(self, store: Store, feed: Feed) -> None:
         """Stats count experiments, runs, series and points, and the bytes of each run."""

@@ -87,7 +87,7 @@ class Top:
         runs = self._runs(RUNS_SHOWN)
         found = self._series(runs)
         return {
-            "store": self._watch.backend.directory,
+            "store": self._watch.backend.place.name,
             "time": time.time_ns() // 1_000_000,
             "running": len(self._watch.running()),
             "points_per_second": self._rate(),
@@ -141,7 +141,7 @@ class Top:
         running = len(self._watch.running())
         right = f"{running:,} running  {per_second(self._rate())} points/s  {time.strftime('%X')}"
         room = screen.width - width_of(right) - len("steplog  ") - 2
-        store = shortened(printable(self._watch.backend.directory, screen), max(room, 1), screen)
+        store = shortened(printable(self._watch.backend.place.name, screen), max(room, 1), screen)
         return spread(f"{paint('steplog', 'bold', screen)}  {store}", right, screen)
 
     def _hint(self, screen: Screen) -> str:

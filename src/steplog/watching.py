@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from steplog.backend import Backend, shown_status
 from steplog.braille import Curve
 from steplog.entities import LifecycleStage
+from steplog.places import CATALOG
 from steplog.reading import read_series
 from steplog.stores.base import ExperimentRecord, RunRecord, Series
 from steplog.terminal import series_name
@@ -96,7 +97,8 @@ class Watch:
         store = self._store = self.backend.store()
         live = self.backend.live_writers()
         seen = live, *map(_state, self._files())
-        if seen == self._seen:
+        far = self.backend.place.kind != "directory"  # what changes there cannot be seen from here
+        if seen == self._seen and not far:
             return False
         began = time.monotonic()
         if live != self.live or began >= self._rest_until:
@@ -171,7 +173,7 @@ class Watch:
         return curve
 
     def _files(self) -> list[str]:
-        catalog = os.path.join(self.backend.directory, "catalog.db")
+        catalog = os.path.join(self.backend.place.catalog, CATALOG)
         return [catalog, catalog + "-wal"]
 
 

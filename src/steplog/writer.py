@@ -28,13 +28,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from steplog import filesystem, settings
+from steplog import filesystem, ranks, settings
 from steplog.exceptions import warn
 from steplog.journal import (
     HEARTBEAT,
     LOCKED,
     AppendedJournal,
     Head,
+    Header,
     Journal,
     MappedJournal,
     MemoryJournal,
@@ -192,7 +193,7 @@ class Writer:
         if self.held_bytes() >= settings.get("STEPLOG_MEMORY_LIMIT_MB") << 20 and not keep:
             return None
         preamble = self._preamble()
-        header = new_header(self.writer_id, LOCKED, durable=False)
+        header = self._new_header(LOCKED)
         memory = MemoryJournal(header, len(preamble) + size)
         memory.append(preamble)
         return memory
@@ -205,7 +206,7 @@ class Writer:
         if how == "auto":
             how = "mmap" if filesystem.can_map(kind) and not durable else "append"
         liveness = HEARTBEAT if filesystem.is_network(kind) else LOCKED
-        header = new_header(self.writer_id, liveness, durable=durable)
+        header = self._new_header(liveness, durable=durable)
         preamble = self._preamble()
         fresh = (MappedJournal if how == "mmap" else AppendedJournal)(
             self.directory, header, len(preamble) + size
@@ -216,6 +217,9 @@ class Writer:
             fresh.discard()
             raise
         return fresh
+
+    def _new_header(self, liveness: int, *, durable: bool = False) -> Header:
+        return new_header(self.writer_id, liveness, durable=durable, rank=ranks.own_rank())
 
     def _turn_to(self, fresh: FileJournal | MemoryJournal | None) -> None:
         """Let callers write to another journal from now on, and retire the present one."""
@@ -305,7 +309,7 @@ class Writer:
                     self._turn_to(self._begin_file())
             if journal.unwritten() and not self._overdue(journal):
                 continue  # a point that is written after the copy was made would be lost
-            header = new_header(self.writer_id, LOCKED, durable=False)
+            header = self._new_header(LOCKED)
             self.saved.append(save(self.directory, header, journal.image()))
             self._retired.pop(journal, None)
             journal.close()

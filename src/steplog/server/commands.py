@@ -124,7 +124,7 @@ def server(
 
     def announce() -> None:
         address = url(options, listening)
-        click.echo(f"steplog serves {chosen.directory} at {address}")
+        click.echo(f"steplog serves {chosen.place.name} at {address}")
         click.echo(f"In a shell:    export MLFLOW_TRACKING_URI={address}")
         click.echo(f'In a program:  mlflow.set_tracking_uri("{address}")')
 
@@ -189,7 +189,7 @@ def ui(
 
     def announce() -> None:
         address = f"{url(options, listening)}/?token="
-        click.echo(f"steplog shows {chosen.directory} at")
+        click.echo(f"steplog shows {chosen.place.name} at")
         click.echo(f"\n    {address}{session}\n")
         click.echo("Ctrl-C ends it.")
         if not no_browser and sys.stdout.isatty():
@@ -278,7 +278,7 @@ def _backend() -> Backend:
 
 def _directory(*, make: bool = False) -> str:
     """Return the directory of the store; only who makes a token makes one."""
-    directory = _backend().directory
+    directory = _backend().place.directory
     try:
         if make:
             os.makedirs(directory, exist_ok=True)

@@ -100,15 +100,15 @@ def prepare(options: Options) -> Backend:
     chosen = backend(options.store)
     chosen.lock_seconds = LOCK_SECONDS
     try:
-        os.makedirs(chosen.directory, exist_ok=True)
+        os.makedirs(chosen.place.directory, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"Cannot make the store {chosen.directory}: {error}") from error
-    guarded = options.session or tokens.read(chosen.directory)
+        raise StoreError(f"Cannot make {chosen.place.directory}: {error}") from error
+    guarded = options.session or tokens.read(chosen.place.directory)
     if not guarded and not is_loopback(options.host):
         raise invalid(
             f"Other machines can reach {options.host}, and the store has no token: everybody could "
             "read and change it. Make a token first, and give it to those who may:\n"
-            f"  steplog token create --role write --store {chosen.directory}"
+            f"  steplog token create --role write --store {chosen.place.name}"
         )
     chosen.store()  # to fail now rather than at the first request
     return chosen
@@ -253,7 +253,10 @@ def _app(options: Options, chosen: Backend, listening: socket.socket) -> App:
     demanded = not is_loopback(options.host)
     guard = Guard(
         tokens.Tokens(
-            chosen.directory, demanded=demanded, session=options.session, ticket=options.ticket
+            chosen.place.directory,
+            demanded=demanded,
+            session=options.session,
+            ticket=options.ticket,
         ),
         options.host,
         options.allowed_hosts,

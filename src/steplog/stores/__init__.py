@@ -7,25 +7,32 @@ from __future__ import annotations
 
 import os
 
+from steplog import places
+from steplog.exceptions import StoreError
 from steplog.forks import undisturbed
+from steplog.places import Place
 from steplog.stores.base import Store
 
 
-def open_store(directory: str | os.PathLike[str], timeout: float = 30.0) -> Store:
-    """Open the embedded store of a directory, and make it where there is none.
+def open_store(where: Place | str | os.PathLike[str], timeout: float = 30.0) -> Store:
+    """Open the store of a place; an embedded one is made where there is none.
 
     Args:
-        directory: where `catalog.db` lives or shall live.
-        timeout: longest wait, in seconds, for another program's lock.
+        where: a place, or a tracking URI.
+        timeout: longest wait, in seconds, for another program's lock, or a server's answer.
 
     Raises:
-        StoreError: the directory cannot be used now.
-        StoreDamaged: it holds something else than a catalog.
+        MlflowException: INVALID_PARAMETER_VALUE where that is no tracking URI.
+        StoreError: the store cannot be used now.
+        StoreDamaged: a directory holds something else than a catalog.
         FormatTooNew: a newer steplog wrote it; nothing was touched.
 
     """
+    place = where if isinstance(where, Place) else places.resolve(os.fspath(where))
     # Not at the top: a process that only writes its journal never loads a database.
     with undisturbed:
-        from steplog.stores.sqlite import SQLiteStore
+        if place.kind == "directory":
+            from steplog.stores.sqlite import SQLiteStore
 
-    return SQLiteStore(directory, timeout)
+            return SQLiteStore(place.catalog, timeout)
+    raise StoreError(f"This steplog cannot open {place.name} yet.")

@@ -58,6 +58,9 @@ DATASET_CONTEXT = "mlflow.data.context"
 START = Position(PAGE)
 """Where a journal stands of which nothing has been applied: behind its header."""
 
+BEAT_SECONDS = 60.0
+"""How long a writer counts as alive after its last beat."""
+
 PARENT_RUN_ID = "mlflow.parentRunId"
 """The tag by which a nested run names the run that it is nested in."""
 
@@ -291,7 +294,7 @@ class Store(Protocol):
         keys: Sequence[str] | None = None,
         model_ids: Sequence[str] | None = None,
     ) -> list[Series]:
-        """Return the series of these runs, ordered by run (as asked), key, model, dataset, attempt.
+        """Return the series of these runs, ordered by run (as asked), and then by their keys.
 
         Args:
             run_ids: whole run ids; None where `model_ids` says which series are meant.
@@ -363,6 +366,14 @@ class Store(Protocol):
             one stretch.
 
         """
+        ...
+
+    def beat(self, writer_ids: Sequence[str]) -> None:
+        """Note that these writers live, for whoever cannot see their journals."""
+        ...
+
+    def beating(self) -> frozenset[str]:
+        """Return the writers of which `beat` has told within BEAT_SECONDS, by the store's clock."""
         ...
 
     def seal(self, run_id: str | None = None) -> int:

@@ -33,7 +33,7 @@ from steplog.stores.database import LISTED, floats_of, summaries_of
 from steplog.stores.rows import DATASET, columns, experiment_row, model_row, run_row
 from steplog.stores.schema import SUMMARY_COLUMNS
 
-SERIES_KEY = "key, model_id, dataset_name, dataset_digest, attempt"
+SERIES_KEY = "key, model_id, dataset_name, dataset_digest, attempt, rank"
 """The columns that tell the series of one run from each other."""
 
 _EXPERIMENT, _RUN, _MODEL = columns(ExperimentRow), columns(RunRow), columns(ModelRow)
@@ -155,7 +155,7 @@ def read_series(
     keys: Sequence[str] | None,
     model_ids: Sequence[str] | None,
 ) -> list[Series]:
-    """Return the series of these runs, ordered by run (as asked), key, model, dataset, attempt."""
+    """Return the series of these runs, ordered by run (as asked), and then by their keys."""
     where = _Where()
     if keys is not None:
         # GLOB negates a set of characters by ^, where everybody else writes !.
@@ -239,6 +239,12 @@ def read_stats(connection: Connection) -> dict[str, Any]:
         "FROM runs"
     )
     return {**dict(zip(names, counts, strict=True)), "runs_bytes": dict(bytes_of)}
+
+
+def read_beating(connection: Connection, since_ms: int) -> frozenset[str]:
+    """Return the writers that have been alive at this time, in ms since the epoch, or later."""
+    query = "SELECT writer_id FROM heartbeats WHERE seen_ms >= ?"
+    return frozenset(writer_id for [writer_id] in connection.execute(query, (since_ms,)))
 
 
 _DATASETS_OF_RUNS = (

@@ -33,6 +33,7 @@ from steplog.query import (
 )
 from steplog.rows import ExperimentRow, ModelRow, Pairs, Role, RunRow, default_experiment
 from steplog.stores.base import (
+    BEAT_SECONDS,
     DATASET_CONTEXT,
     PARENT_RUN_ID,
     START,
@@ -141,6 +142,7 @@ class MemoryStore:
         self._positions: dict[str, Position] = {}
         self._refusals: list[Refused] = []
         self._series: dict[SeriesKey, Columns] = {}
+        self._beats: dict[str, float] = {}  # by the monotonic clock
 
     def apply(self, batch: Batch) -> list[Refused] | None:
         """Apply one stretch of one journal, whole or not at all."""
@@ -317,6 +319,17 @@ class MemoryStore:
                 yield summaries[index : index + 1]
             elif needed == Need.POINTS:
                 yield pieces[index]
+
+    def beat(self, writer_ids: Sequence[str]) -> None:
+        """Note that these writers live, for whoever cannot see their journals."""
+        with self._lock:
+            self._beats.update(dict.fromkeys(writer_ids, time.monotonic()))
+
+    def beating(self) -> frozenset[str]:
+        """Return the writers of which `beat` has told within BEAT_SECONDS."""
+        since = time.monotonic() - BEAT_SECONDS
+        with self._lock:
+            return frozenset(each for each, seen in self._beats.items() if seen >= since)
 
     def seal(self, run_id: str | None = None) -> int:
         """Return 0: nothing waits here."""

@@ -18,6 +18,12 @@ from steplog.summary import SUMMARY
 APPLICATION_ID = 0x7374706C  # "stpl"; together with user_version it says which format this is
 SUMMARY_COLUMNS: Sequence[str] = SUMMARY.names or ()
 _SUMMARY = ", ".join(f"{name} INTEGER NOT NULL DEFAULT 0" for name in SUMMARY_COLUMNS)
+_SERIES = ", ".join([
+    "series_id, run_no, key, model_id, dataset_name, dataset_digest, attempt",
+    "exact, waiting, alone",
+    *SUMMARY_COLUMNS,
+])  # fmt: skip
+"""The columns that `series` had when ranks came."""
 
 _RUNS_AND_POINTS = f"""
 CREATE TABLE experiments (
@@ -101,5 +107,22 @@ CREATE INDEX series_with_siblings ON series (key) WHERE alone = 0;
 CREATE INDEX series_of_models ON series (model_id, key) WHERE model_id <> '';
 """
 
-STEPS = (_RUNS_AND_POINTS, _MODELS_DATASETS_SEARCH)
+_RANKS_HEARTBEATS = f"""
+CREATE TABLE heartbeats (writer_id TEXT PRIMARY KEY, seen_ms INTEGER NOT NULL) WITHOUT ROWID;
+-- A constraint cannot be changed, so the table is made again.
+CREATE TABLE ranked_series (
+    series_id INTEGER PRIMARY KEY, run_no INTEGER NOT NULL, key TEXT NOT NULL,
+    model_id TEXT NOT NULL, dataset_name TEXT NOT NULL, dataset_digest TEXT NOT NULL,
+    attempt INTEGER NOT NULL, rank INTEGER NOT NULL DEFAULT -1, exact INTEGER NOT NULL DEFAULT 1,
+    waiting INTEGER NOT NULL DEFAULT 0, alone INTEGER NOT NULL DEFAULT 1, {_SUMMARY},
+    UNIQUE (run_no, key, model_id, dataset_name, dataset_digest, attempt, rank));
+INSERT INTO ranked_series ({_SERIES}) SELECT {_SERIES} FROM series;
+DROP TABLE series;
+ALTER TABLE ranked_series RENAME TO series;
+CREATE INDEX series_of_keys ON series (key, run_no, alone, last_value);
+CREATE INDEX series_with_siblings ON series (key) WHERE alone = 0;
+CREATE INDEX series_of_models ON series (model_id, key) WHERE model_id <> '';
+"""
+
+STEPS = (_RUNS_AND_POINTS, _MODELS_DATASETS_SEARCH, _RANKS_HEARTBEATS)
 FORMAT = len(STEPS)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,12 @@ import numpy.typing as npt
 from steplog import settings
 from steplog.fold import fold
 from steplog.forks import undisturbed
+from steplog.places import CATALOG
 from steplog.points import Columns
 from steplog.query import Query
 from steplog.stores import catalog, checking, sealing, tail
 from steplog.stores.base import (
+    BEAT_SECONDS,
     START,
     Batch,
     Damage,
@@ -53,7 +56,7 @@ from steplog.stores.pieces import (
 )
 from steplog.stores.rows import SQLiteRows
 
-FILE_NAME = "catalog.db"
+_FORGET_BEATS_SECONDS = 24 * 3600.0
 
 
 class SQLiteStore:
@@ -73,7 +76,7 @@ class SQLiteStore:
     """
 
     def __init__(self, directory: str | os.PathLike[str], timeout: float = 30.0) -> None:
-        self._database = Database(Path(directory, FILE_NAME), timeout)
+        self._database = Database(Path(directory, CATALOG), timeout)
         self._series_ids = tail.SeriesIds()
         self._outlines = Outlines()
         with self._database.reading():
@@ -198,6 +201,23 @@ class SQLiteStore:
         """Yield what is needed of each stretch of one series, all of one state of the store."""
         with self._database.reading() as connection:
             yield from survey(connection, read_pieces(connection, series_id, self._outlines), need)
+
+    def beat(self, writer_ids: Sequence[str]) -> None:
+        """Note that these writers live, for whoever cannot see their journals."""
+        now_ms = time.time_ns() // 1_000_000
+        forgotten_ms = now_ms - int(_FORGET_BEATS_SECONDS * 1000)
+        with self._database.writing() as connection:
+            connection.execute("DELETE FROM heartbeats WHERE seen_ms < ?", (forgotten_ms,))
+            connection.executemany(
+                "INSERT OR REPLACE INTO heartbeats VALUES (?, ?)",
+                [(writer_id, now_ms) for writer_id in writer_ids],
+            )
+
+    def beating(self) -> frozenset[str]:
+        """Return the writers of which `beat` has told within BEAT_SECONDS."""
+        since_ms = time.time_ns() // 1_000_000 - int(BEAT_SECONDS * 1000)
+        with self._database.reading() as connection:
+            return catalog.read_beating(connection, since_ms)
 
     def seal(self, run_id: str | None = None) -> int:
         """Sort waiting points into chunks: of runs that ended or grew enough, or all of one run."""

@@ -193,14 +193,14 @@ def _define(connection: Connection, keys: Iterable[SeriesKey]) -> list[int]:
     rows = [(run_nos[key.run_id], *key[1:]) for key in keys]
     columns = f"run_no, {SERIES_KEY}"
     connection.executemany(
-        f"INSERT OR IGNORE INTO series ({columns}) VALUES (?, ?, ?, ?, ?, ?)", rows
+        f"INSERT OR IGNORE INTO series ({columns}) VALUES ({marks(SeriesKey._fields)})", rows
     )
     connection.executemany(
         "UPDATE series SET alone = 0 WHERE run_no = ?1 AND key = ?2 AND 1 < "
         "(SELECT count(*) FROM series WHERE run_no = ?1 AND key = ?2)",
         [row[:2] for row in rows],
     )
-    look_up = f"SELECT series_id FROM series WHERE ({columns}) = (?, ?, ?, ?, ?, ?)"
+    look_up = f"SELECT series_id FROM series WHERE ({columns}) = ({marks(SeriesKey._fields)})"
     return [connection.execute(look_up, row).fetchone()[0] for row in rows]
 
 
