@@ -49,7 +49,7 @@ class Served:
         self.client = Client(str(directory), artifact_root, trusting=False)
         service = Service.of(self.client, artifact_root or "", "3.17.2")
         guard = Guard(Tokens(str(directory), demanded=False), "127.0.0.1", (), ())
-        self._app = App(service, self.client.recorder.writer, guard, ENDPOINTS, 1 << 26)
+        self._app = App(service, self.client.backend, guard, ENDPOINTS, 1 << 26)
         self._routes = Routes(ENDPOINTS)
 
     def answer(

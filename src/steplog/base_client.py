@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from steplog import rules
-from steplog.backend import backend, shown_status
+from steplog.backend import Backend, backend, shown_status
 from steplog.backend import tracking_uri as tracking_uri_in_force
 from steplog.entities import (
     Experiment,
@@ -25,7 +25,6 @@ from steplog.entities import (
 from steplog.lookup import lookup, run_inputs, run_outputs
 from steplog.operations import Operation, SeriesKey
 from steplog.pending import RunOperations, asynchronous, refused
-from steplog.places import Place
 from steplog.query import Condition, Order, Query
 from steplog.recorder import Recorder
 from steplog.stores.base import ExperimentRecord, Last, ModelRecord, RunRecord, Store
@@ -62,9 +61,9 @@ class BaseClient:
         return self._backend.store()
 
     @property
-    def place(self) -> Place:
-        """Where the store is."""
-        return self._backend.place
+    def backend(self) -> Backend:
+        """What the tracking URI of this client means in this process."""
+        return self._backend
 
     @property
     def directory(self) -> str:

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from steplog import settings
+from steplog.backend import Backend
 from steplog.exceptions import MlflowException, StoreError
 from steplog.server import answers
 from steplog.server.endpoint import Answer, Caller, Endpoint, Request, Service
 from steplog.server.entrance import Entrance
 from steplog.server.guard import Guard, Head, require_json
 from steplog.server.routes import Route, Routes
-from steplog.writer import Writer
 
 AT_ONCE_BYTES = 64 << 10
 """A longer body takes too long to be parsed for everybody else to wait."""
@@ -42,7 +42,7 @@ class App:
 
     Args:
         service: what handlers work on.
-        writer: of the journals that handlers write to.
+        backend: of the store that handlers write to.
         guard: lets requests in.
         endpoints: all there are.
         max_body_bytes: of one request.
@@ -52,14 +52,16 @@ class App:
     def __init__(
         self,
         service: Service,
-        writer: Writer,
+        backend: Backend,
         guard: Guard,
         endpoints: Iterable[Endpoint],
         max_body_bytes: int,
     ) -> None:
         self.max_body_bytes = max_body_bytes
         self._service = service
-        self._writer = writer
+        self._recorder = backend.recorder
+        self._writer = backend.recorder.writer
+        self._far = backend.place.kind != "directory"
         self._guard = guard
         self._entrance = Entrance(guard)
         self._routes = Routes(endpoints)
@@ -89,7 +91,7 @@ class App:
     def answer_at_once(self, admission: Admission, body: bytes) -> Answer | None:
         """Answer a request where that takes no waiting; else None."""
         at_once = admission.endpoint.at_once
-        if at_once is None or self._journal_waits or len(body) > AT_ONCE_BYTES:
+        if at_once is None or self._journal_waits or self._far or len(body) > AT_ONCE_BYTES:
             return None
         try:
             self._require_disk(admission.endpoint)
@@ -122,7 +124,8 @@ class App:
         )
 
     # A training goes on when its disk is full: what it logs waits in memory. A client of ours does
-    # not have to trust our memory: it can be told to try again, which is harmless.
+    # not have to trust our memory: it can be told to try again, which is harmless. Nor has it to
+    # trust this machine's disk where servers share a database: another one answers it next.
 
     def _require_disk(self, endpoint: Endpoint) -> None:
         if endpoint.role in ("write", "admin") and self._writer.held_bytes():
@@ -132,6 +135,8 @@ class App:
         writer = self._writer
         if endpoint.role in ("write", "admin") and (writer.fault or writer.held_bytes()):
             raise self._not_durable()
+        if self._far and endpoint.role in ("write", "admin") and not self._recorder.flush():
+            raise StoreError(f"The server {self._writer.store_fault or 'is busy'}. Try again.")
 
     def _not_durable(self) -> StoreError:
         return StoreError(f"The server {self._writer.fault or 'waits for its disk'}. Try again.")

@@ -28,7 +28,7 @@ def session(service: Service, request: Request) -> Answer:
         m.Session(
             version=version("steplog"),
             mlflow_version=service.version,
-            store=os.path.basename(service.client.place.name),
+            store=os.path.basename(service.client.backend.place.name),
             role=request.caller.role,
             experiment_id=request.caller.experiment_id,
         )

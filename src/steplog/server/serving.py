@@ -269,7 +269,7 @@ def _app(options: Options, chosen: Backend, listening: socket.socket) -> App:
     client = Client(options.store, root or None, trusting=False)
     service = Service.of(client, root, MLFLOW_VERSION)
     endpoints = about.endpoints(ENDPOINTS)
-    return App(service, chosen.recorder.writer, guard, endpoints, options.max_body_bytes)
+    return App(service, chosen, guard, endpoints, options.max_body_bytes)
 
 
 def _most_connections() -> int:
