@@ -22,6 +22,7 @@ LAYERS = """
     server.serving
     server.asgi server.connection
     server.app server.about
+    server.monitoring
     server.entrance server.site
     server.guard server.routes server.bundle
     server.tokens server.answers server.logs
@@ -35,6 +36,8 @@ LAYERS = """
     server.messages
     server
     server.endpoint
+    server.measuring
+    server.exposition
     top follow
     watching
     live
@@ -72,13 +75,14 @@ LAYERS = """
     filters.texts
     grouping
     places
-    journal chunk fold downsample buckets
+    journal chunk fold downsample buckets reducing
     filesystem summary
     svg
     axes
     points operations entities rules rows query recent direction ticks
     ranks
     settings markup
+    tally
     exceptions forks git
 """
 

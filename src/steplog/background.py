@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from steplog import filesystem, settings
 from steplog.exceptions import MlflowException, warn
 from steplog.forks import undisturbed
+from steplog.tally import tally
 
 if TYPE_CHECKING:
     from steplog.ingest import Ingestor
@@ -180,6 +181,7 @@ class Background:
                 "the journal until that is possible again; `steplog status` tells."
             )
         self._writer.store_fault = fault
+        tally.failed()
 
 
 def ingests(place: Place) -> bool:

@@ -19,6 +19,7 @@ from steplog.exceptions import FormatTooNew, JournalDamaged, warn
 from steplog.journal import PAGE, SLOT, SUFFIX
 from steplog.journal_reader import STRETCH, JournalReader, Stretch
 from steplog.stores.base import START, Batch, Position, Refused, Store
+from steplog.tally import tally
 
 _COURTESIES, _COURTESY_SECONDS = 50, 0.02
 _MOST_OPEN = 200
@@ -140,6 +141,7 @@ class Ingestor:
                 self._positions[journal_id] = self._position_at_rest(journal_id)
                 continue
             self._positions[journal_id] = stretch.after
+            tally.applied(len(stretch.points), len(stretch.operations), len(refused))
             report.points += len(stretch.points)
             report.operations += len(stretch.operations)
             report.refused += refused

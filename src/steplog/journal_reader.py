@@ -73,6 +73,21 @@ class Stretch(NamedTuple):
     damaged: list[str]
 
 
+class Pending(NamedTuple):
+    """What a store lacks of a journal.
+
+    Attributes:
+        points: how many.
+        operations: how many.
+        since_ms: when the first of the points was logged, ms since the epoch; None without any.
+
+    """
+
+    points: int
+    operations: int
+    since_ms: int | None
+
+
 class JournalReader:
     """Reads one journal file from any position on, while it is written or afterwards.
 
@@ -127,10 +142,13 @@ class JournalReader:
             return False
         return time.time() - header.heartbeat_ms / 1000 < LOST_SECONDS
 
-    def pending(self, position: Position) -> int:
-        """Count the points behind a position, without decoding anything."""
+    def pending(self, position: Position) -> Pending:
+        """Tell what stands behind a position, without decoding more of it than one time."""
         slots = self._slots(position.offset, os.fstat(self._fd).st_size)
-        return int(np.isin(slots["kind"], (POINT, CLOCK)).sum())
+        points = np.flatnonzero(np.isin(slots["kind"], (POINT, CLOCK)))
+        operations = int((slots["kind"] == OPERATION).sum())
+        since = self._logged_at(slots[points[0]]) if points.size else None
+        return Pending(points.size, operations, since)
 
     def read(self, position: Position, *, final: bool) -> Stretch | None:
         """Read the next stretch after a position; None when there is nothing more (yet).
@@ -154,6 +172,13 @@ class JournalReader:
         points = self._explained(found)
         series = {number: self._series[number] for number in np.unique(points["series"]).tolist()}
         return Stretch(after, found.operations, points, series, found.damaged)
+
+    def _logged_at(self, slot: np.void) -> int:
+        """Return when a point was logged, in ms: by the clock, or about so by the caller's word."""
+        if slot["kind"] == CLOCK:
+            return int(slot["timestamp"].view(np.float64) * 1000)
+        earliest, latest = self.header.created_ms, time.time_ns() // 1_000_000
+        return min(max(int(slot["timestamp"]), earliest), latest)
 
     # -- slots ----------------------------------------------------------------------------------
 

@@ -9,12 +9,12 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from steplog.exceptions import FormatTooNew, JournalDamaged
+from steplog.exceptions import FormatTooNew, JournalDamaged, StoreError
 from steplog.journal import SUFFIX
 from steplog.journal_reader import JournalReader
-from steplog.stores.base import Position
+from steplog.stores.base import START, Position
 
 DAMAGED_SUFFIX = ".damaged"
 """The ending of a journal that was ingested as far as it could be read, and is kept aside."""
@@ -34,6 +34,10 @@ class JournalState(NamedTuple):
         heartbeat_ms: when its writer last looked after it, ms since the epoch.
         live: True while its writer lives.
         pending_points: points that the store has not yet; None where that cannot be told.
+        pending_operations: the same of operations.
+        waiting_since_ms: when the first of the pending points was logged; where the store cannot be
+            asked, the first of all.
+        most_points: as `pending_points`; where that is None, all points that the journal holds.
         held_points: points that its writer keeps in memory, for want of disk.
         dropped_points: points that its writer could not keep.
         fault: what is wrong with it, or with what its writer tried last; empty when nothing is.
@@ -49,9 +53,19 @@ class JournalState(NamedTuple):
     heartbeat_ms: int = 0
     live: bool = False
     pending_points: int | None = None
+    pending_operations: int | None = None
+    waiting_since_ms: int | None = None
+    most_points: int = 0
     held_points: int = 0
     dropped_points: int = 0
     fault: str = ""
+
+    @property
+    def condition(self) -> Literal["live", "orphaned", "unreadable"]:
+        """How it stands with its writer."""
+        if not self.writer_id:
+            return "unreadable"
+        return "live" if self.live else "orphaned"
 
 
 def paths(directory: str, suffix: str = SUFFIX) -> list[str]:
@@ -115,7 +129,11 @@ def _state(path: str, position: Callable[[str], Position] | None) -> JournalStat
         new = isinstance(error, JournalDamaged) and not is_torn(path)
         return None if new else JournalState(path, _name(path), fault=error.message)
     header = reader.header
-    pending = None if position is None else reader.pending(position(header.journal_id))
+    known = None
+    if position is not None:
+        with suppress(StoreError):  # whoever asks the store itself is told
+            known = position(header.journal_id)
+    pending = reader.pending(known or START)
     state = JournalState(
         path=path,
         journal_id=header.journal_id,
@@ -125,7 +143,10 @@ def _state(path: str, position: Callable[[str], Position] | None) -> JournalStat
         created_ms=header.created_ms,
         heartbeat_ms=header.heartbeat_ms,
         live=reader.alive(),
-        pending_points=pending,
+        pending_points=None if known is None else pending.points,
+        pending_operations=None if known is None else pending.operations,
+        waiting_since_ms=pending.since_ms,
+        most_points=pending.points,
         held_points=header.held,
         dropped_points=header.dropped,
         fault=header.fault,
