@@ -159,7 +159,7 @@ def test_as_pandas(run: steplog.ActiveRun) -> None:
     frame = steplog.read(run, as_pandas=True)
     assert list(frame.columns) == [
         *("run_id", "key", "model_id", "dataset_name", "dataset_digest"),
-        *("step", "timestamp", "value"),
+        *("rank", "step", "timestamp", "value"),
     ]
     assert frame["run_id"].tolist() == [run_id, run_id]
     assert frame["model_id"].isna().tolist() == [True, False]

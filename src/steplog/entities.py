@@ -511,6 +511,7 @@ class Summary(NamedTuple):
     Attributes:
         count: how many points, `nan_count` of them NaN.
         mean: of the values that are not NaN.
+        rank: of the process that logged it in a distributed job; -1 where it was in none.
 
     """
 
@@ -535,6 +536,7 @@ class Summary(NamedTuple):
     max: float | None
     max_step: int | None
     max_timestamp: int | None
+    rank: int = -1
 
 
 class RunStatus:

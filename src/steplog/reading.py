@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, overload
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -20,17 +21,19 @@ from steplog.exceptions import invalid
 from steplog.markup import fragment
 from steplog.operations import SeriesKey
 from steplog.points import Columns, union
+from steplog.ranks import NONE
+from steplog.reducing import Reduction, reduce_ranks
 from steplog.stores.base import Series, Store
 from steplog.summary import SUMMARY, merge, summarise
 from steplog.svg import Curve, draw
 
 if TYPE_CHECKING:
-    from typing import Literal
-
     import pandas as pd
 
 Range: TypeAlias = "tuple[int | None, int | None]"
 """First and last, both included; None leaves that side open."""
+Ranks: TypeAlias = "Literal['apart'] | Reduction"
+"""What is made of the ranks of a distributed job."""
 
 INT64 = np.iinfo(np.int64)
 BUCKETS = 300
@@ -53,7 +56,8 @@ class SeriesPoints(NamedTuple):
     """The points of one series that were asked for, by step, then timestamp, then value.
 
     Attributes:
-        key: the run, the metric, and what it was measured on.
+        key: the run, the metric, what it was measured on, and the rank that logged it; rank is -1
+            where there is none, or where the ranks were reduced to one series.
         step: int64.
         timestamp: int64, ms since 1970.
         value: float64; NaN, infinities and -0.0 as they were logged.
@@ -90,6 +94,7 @@ def read(
     times: Range | None = None,
     max_points: int | None = None,
     as_pandas: Literal[False] = False,
+    ranks: Ranks = "apart",
 ) -> list[SeriesPoints]: ...
 @overload
 def read(
@@ -100,6 +105,7 @@ def read(
     max_points: int | None = None,
     *,
     as_pandas: Literal[True],
+    ranks: Ranks = "apart",
 ) -> pd.DataFrame: ...
 def read(
     runs: str | Run | Iterable[str | Run],
@@ -108,6 +114,7 @@ def read(
     times: Range | None = None,
     max_points: int | None = None,
     as_pandas: bool = False,
+    ranks: Ranks = "apart",
 ) -> list[SeriesPoints] | pd.DataFrame:
     """Read the points of runs: everything whose call has returned, in whichever process.
 
@@ -119,26 +126,31 @@ def read(
         max_points: at most this many points of each series, every extreme among them: first,
             last, smallest, largest, and NaN, of stretch after stretch. None for all points.
         as_pandas: return one table with a row for each point.
+        ranks: what is made of a metric that several processes of a distributed job have logged:
+            a series for each, ``apart``; or one point for each step, their ``mean``, ``min`` or
+            ``max`` (`steplog.reducing.reduce_ranks` says how). What one process alone has logged
+            stays as it is.
 
     Returns:
-        One `SeriesPoints` for each series, in the order of `runs`, then by key, model and dataset.
-        Or a pandas frame: run_id, key, model_id, dataset_name, dataset_digest, step, timestamp,
-        value.
+        One `SeriesPoints` for each series, in the order of `runs`, then by key, model, dataset and
+        rank. Or a pandas frame: run_id, key, model_id, dataset_name, dataset_digest, rank, step,
+        timestamp, value.
 
     Raises:
-        MlflowException: INVALID_PARAMETER_VALUE where `max_points` is not positive;
-            TEMPORARILY_UNAVAILABLE where the store cannot be read now.
+        MlflowException: INVALID_PARAMETER_VALUE where `max_points` is not positive, or `ranks` is
+            none of these; TEMPORARILY_UNAVAILABLE where the store cannot be read now.
         ImportError: `as_pandas` without pandas (``pip install 'steplog[pandas]'``).
 
     Example:
         >>> [loss] = steplog.read(run, "loss", max_points=2_000)
         >>> loss.step, loss.value
+        >>> [loss] = steplog.read(run, "loss", ranks="mean")
 
     """
     several = [runs] if isinstance(runs, (str, Run)) else runs
     run_ids = [run.info.run_id if isinstance(run, Run) else run for run in several]
     patterns = [keys] if isinstance(keys, str) else keys
-    result = read_series(backend().store(), run_ids, patterns, steps, times, max_points)
+    result = read_series(backend().store(), run_ids, patterns, steps, times, max_points, ranks)
     return _frame(result) if as_pandas else SeriesList(result)
 
 
@@ -149,15 +161,26 @@ def read_series(
     steps: Range | None = None,
     times: Range | None = None,
     max_points: int | None = None,
+    ranks: Ranks = "apart",
 ) -> list[SeriesPoints]:
     """Read points of a store, as `read` does of the store in force."""
     if max_points is not None and max_points < 1:
         raise invalid(f"max_points must be 1 or more, got {max_points}.")
+    if ranks != "apart" and ranks not in get_args(Reduction):
+        choices = ", ".join(("apart", *get_args(Reduction)))
+        raise invalid(f"ranks must be one of {choices}, got {ranks!r}.")
     window = _Window(_bounds(steps), _bounds(times))
-    return [
-        SeriesPoints(series.key, *_points(store, series, window, max_points))
-        for series in store.series(run_ids, None if keys is None else list(keys))
-    ]
+    found = store.series(run_ids, None if keys is None else list(keys))
+    if ranks == "apart":
+        return [SeriesPoints(each.key, *_points(store, each, window, max_points)) for each in found]
+    result = []
+    for key, group in groupby(found, lambda each: each.key._replace(rank=NONE)):
+        first, *others = members = list(group)
+        if others:
+            result.append(SeriesPoints(key, *_reduced(store, members, window, max_points, ranks)))
+        else:
+            result.append(SeriesPoints(first.key, *_points(store, first, window, max_points)))
+    return result
 
 
 def sample(
@@ -228,6 +251,47 @@ def _points(store: Store, series: Series, window: _Window, max_points: int | Non
     else:
         columns = _thinned(store, series, window, outline, max_points)
     return columns.take(downsample(columns, max_points))
+
+
+def _reduced(
+    store: Store,
+    ranks: Sequence[Series],
+    window: _Window,
+    max_points: int | None,
+    how: Reduction,
+) -> Columns:
+    """Return one point for each step, read some steps after the other; thinned on the way."""
+    outline = np.concatenate([store.outline(each.series_id) for each in ranks])
+    outline = outline[window.meets(outline)]
+    pieces = []
+    for steps, share in _stretches(outline):
+        inner = window._replace(steps=_overlap(window.steps, *steps))
+        points = (_joined(store.points(each.series_id, *inner)) for each in ranks)
+        piece = reduce_ranks(list(points), how)
+        if max_points is not None:
+            piece = piece.take(downsample(piece, max(5, int(share * max_points))))
+        pieces.append(piece)
+    columns = _joined(pieces)
+    return columns if max_points is None else columns.take(downsample(columns, max_points))
+
+
+def _stretches(outline: npt.NDArray[np.void]) -> Iterator[tuple[tuple[int, int], float]]:
+    """Yield the first and last step of stretches that hold some READ_AT_MOST points each, and
+    what share of all points that is.
+
+    Args:
+        outline: what is known of the stretches of some series, in any order.
+
+    """
+    outline = outline[np.argsort(outline["first_step"], kind="stable")]
+    starts, index = np.unique(outline["first_step"], return_index=True)
+    counts = np.append(0, np.cumsum(outline["count"]))
+    # The first step that begins in each READ_AT_MOST of points begins a stretch.
+    _, chosen = np.unique(counts[index] // READ_AT_MOST, return_index=True)
+    edges = [*starts[chosen].tolist(), int(INT64.max) + 1]
+    before = [*counts[index[chosen]].tolist(), int(counts[-1])]
+    for (start, stop), (low, high) in zip(pairwise(edges), pairwise(before), strict=True):
+        yield (start, stop - 1), (high - low) / before[-1]
 
 
 def _named_points(
@@ -306,6 +370,7 @@ def _summary(key: SeriesKey, known: npt.NDArray[np.void]) -> Summary:
         dataset_name=key.dataset_name or None,
         dataset_digest=key.dataset_digest or None,
         attempt=key.attempt,
+        rank=key.rank,
         count=of["count"],
         nan_count=of["nan_count"],
         first=of["first_value"],
@@ -341,7 +406,8 @@ def _drawing(found: Sequence[SeriesPoints]) -> str:
         buckets = gather(*fold_points(index, series.value), x.size)
         columns = {name: buckets[name].astype(np.float64) for name in buckets.dtype.names or ()}
         key = series.key
-        parts = (key.run_id[:8], key.dataset_name, key.model_id)
+        rank = f"rank {key.rank}" if key.rank != NONE else ""
+        parts = (key.run_id[:8], key.dataset_name, key.model_id, rank)
         curves.append(Curve(" ".join(filter(None, parts)), columns))
     return draw(found[0].key.key, x, curves)
 
@@ -358,6 +424,7 @@ def _frame(result: Sequence[SeriesPoints]) -> pd.DataFrame:
         },
         dtype=object,
     )
+    frame["rank"] = np.repeat(np.array([each.key.rank for each in result], np.int64), lengths)
     for name, column in _joined(Columns(*series[1:]) for series in result)._asdict().items():
         frame[name] = column
     return frame
