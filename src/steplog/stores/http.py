@@ -1,6 +1,6 @@
-"""One kept-alive HTTP connection to a server, for the stores that live there.
+"""Kept-alive HTTP connections to one server, for the stores that live there.
 
-It says who calls, waits a bounded time, opens the connection again where the server had closed it,
+It says who calls, waits a bounded time, opens a connection again where the server had closed it,
 and spares a server that has trouble (`steplog.stores.retrying`). What is sent and what an answer
 means is the stores' own business; what never reached them, or came back as "not now", is a
 `StoreError`.
@@ -11,9 +11,11 @@ from __future__ import annotations
 import base64
 import gzip
 import http.client
+import os
 import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -26,6 +28,9 @@ CONNECT_SECONDS = 2.0
 
 _LATER = frozenset({408, 425, 429, 502, 503, 504})
 """Statuses by which servers, and proxies before them, say: not now."""
+_DENIED = frozenset({401, 403})
+_IDLE_CONNECTIONS = 4
+"""Kept for the next request; more are open only while as many answers are being read."""
 
 
 class Answer(NamedTuple):
@@ -37,7 +42,8 @@ class Answer(NamedTuple):
 
 
 class Http:
-    """A connection to one server, opened when it is needed. Its methods work from any thread.
+    """Connections to one server, opened when they are needed. Its methods work from any thread,
+    and in a forked child, which opens its own.
 
     Args:
         url: ``http://`` or ``https://``, host and port; perhaps a user and a password, and a path
@@ -62,11 +68,17 @@ class Http:
         self._parts = _split(url)
         self._timeout = timeout
         self._patience = patience or Patience()
-        self._lock = threading.Lock()
-        self._connection: http.client.HTTPConnection | None = None
         self._trouble = ""
+        self._reset()
         host = self._parts.netloc.rpartition("@")[2]
         self.name = f"{self._parts.scheme}://{host}{self._parts.path.rstrip('/')}"
+
+    def _reset(self) -> None:
+        # A forked child must not write to its parent's connections, nor wait for a lock that a
+        # thread of the parent held.
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._idle: list[http.client.HTTPConnection] = []
 
     def request(
         self,
@@ -92,73 +104,102 @@ class Http:
                 a moment ago and is spared for some seconds.
 
         """
-        with self._lock:
-            pause = self._patience.remaining()
-            if pause:
-                raise StoreError(f"{self._trouble} It is tried again in {pause:.0f} s.")
-            try:
-                answer = self._send(method, path, body, headers or {}, once)
-            except (OSError, EOFError, zlib.error, http.client.HTTPException) as error:
-                self._drop()
-                raise self._failed(f"cannot be reached: {_reason(error)}.") from error
-            except BaseException:  # an interrupt: half an answer must not be read as the next one
-                self._drop()
-                raise
-            if answer.status >= 500 or answer.status in _LATER:
-                trouble = self._failed(f"answers {answer.status}: not now.")
-                if answer.status in _LATER:
-                    raise trouble
+        asked = {"Accept-Encoding": "gzip", **(headers or {})}
+        with self.open(method, path, body, asked, once=once) as reply:
+            content = reply.read()
+        if reply.headers.get("content-encoding") == "gzip":
+            with self._translated():
+                content = gzip.decompress(content)
+        return Answer(reply.status, reply.headers, content)
+
+    @contextmanager
+    def open(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        once: bool = False,
+    ) -> Iterator[Reply]:
+        """Send one request and lend the answer, to be read as it arrives. See `request`."""
+        if self._process != os.getpid():
+            self._reset()
+        pause = self._patience.remaining()
+        if pause:
+            raise StoreError(f"{self._trouble} It is tried again in {pause:.0f} s.")
+        with self._translated():
+            connection, response = self._send(method, path, body, headers or {}, once)
+        reply = Reply(self, response)
+        try:
+            self._judge(reply)
+            yield reply
+        finally:
+            # Half an answer must not be read as the next one.
+            if response.isclosed() and not response.will_close:
+                self._keep(connection)
             else:
-                self._patience.succeeded()
-        if 300 <= answer.status < 400:
-            target = answer.headers.get("location", "elsewhere")
-            raise StoreError(f"The server {self.name} sends us to {target}: use that URL.")
-        return answer
+                connection.close()
 
     def close(self) -> None:
-        """Give the connection back. A later request opens another."""
+        """Give the connections back. A later request opens another."""
         with self._lock:
-            self._drop()
+            while self._idle:
+                self._idle.pop().close()
+
+    def _judge(self, reply: Reply) -> None:
+        """Note how the server is; raise what no caller of ours has to look at."""
+        if reply.status >= 500 or reply.status in _LATER or reply.status in _DENIED:
+            trouble = self._failed(f"answers {reply.status}: not now.")
+            if reply.status in _LATER:
+                raise trouble
+        else:
+            self._patience.succeeded()
+        if 300 <= reply.status < 400:
+            target = reply.headers.get("location", "elsewhere")
+            raise StoreError(f"The server {self.name} sends us to {target}: use that URL.")
 
     def _failed(self, what: str) -> StoreError:
         self._trouble = f"The server {self.name} {what}"
         self._patience.failed()
         return StoreError(self._trouble)
 
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn the errors of connections into steplog's. ValueError: of headers and host names."""
+        try:
+            yield
+        except (OSError, EOFError, ValueError, zlib.error, http.client.HTTPException) as error:
+            raise self._failed(f"cannot be reached: {_reason(error)}.") from error
+
     def _send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], once: bool
-    ) -> Answer:
-        if once:
-            self._drop()  # a connection just made was not closed for being idle
-        if self._connection is not None:
-            try:
-                return self._exchange(self._connection, method, path, body, headers)
-            except (ConnectionError, http.client.BadStatusLine):
-                self._drop()
-        self._connection = self._connect()
-        return self._exchange(self._connection, method, path, body, headers)
-
-    def _exchange(
-        self,
-        connection: http.client.HTTPConnection,
-        method: str,
-        path: str,
-        body: bytes | None,
-        headers: Mapping[str, str],
-    ) -> Answer:
-        sent = {"Accept-Encoding": "gzip", "User-Agent": "steplog", **headers}
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        sent = {"User-Agent": "steplog", **headers}
         who = _authorization(self._parts)
         if who:
             sent["Authorization"] = who
-        connection.request(method, self._parts.path.rstrip("/") + path, body, sent)
-        with connection.getresponse() as response:
-            content = response.read()
-            received = {name.lower(): value for name, value in response.getheaders()}
-            if response.will_close:
-                self._drop()
-        if received.get("content-encoding") == "gzip":
-            content = gzip.decompress(content)
-        return Answer(response.status, received, content)
+        target = self._parts.path.rstrip("/") + path
+        # A connection just made was not closed for being idle.
+        connection = None if once else self._pick()
+        if connection is not None:
+            try:
+                return connection, _exchange(connection, method, target, body, sent)
+            except (ConnectionError, http.client.BadStatusLine):
+                pass
+        connection = self._connect()
+        return connection, _exchange(connection, method, target, body, sent)
+
+    def _pick(self) -> http.client.HTTPConnection | None:
+        with self._lock:
+            return self._idle.pop() if self._idle else None
+
+    def _keep(self, connection: http.client.HTTPConnection) -> None:
+        with self._lock:
+            if len(self._idle) < _IDLE_CONNECTIONS:
+                self._idle.append(connection)
+                return
+        connection.close()
 
     def _connect(self) -> http.client.HTTPConnection:
         secure = self._parts.scheme == "https"
@@ -170,10 +211,46 @@ class Http:
         connection.sock.settimeout(self._timeout)
         return connection
 
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+
+class Reply:
+    """What the server answers, as it arrives. `Http.open` lends one.
+
+    Attributes:
+        status: of HTTP.
+        headers: by name, in small letters.
+
+    """
+
+    def __init__(self, connection: Http, response: http.client.HTTPResponse) -> None:
+        self._connection = connection
+        self._response = response
+        self.status = response.status
+        self.headers = {name.lower(): value for name, value in response.getheaders()}
+
+    def read(self, size: int | None = None) -> bytes:
+        """Return so many of the bytes that follow, or all; fewer where the answer ends.
+
+        Raises:
+            StoreError: the answer is cut off, or does not go on.
+
+        """
+        with self._connection._translated():
+            return self._response.read(size)
+
+
+def _exchange(
+    connection: http.client.HTTPConnection,
+    method: str,
+    target: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+) -> http.client.HTTPResponse:
+    try:
+        connection.request(method, target, body, headers)
+        return connection.getresponse()
+    except BaseException:  # an interrupt: half an answer must not be read as the next one
+        connection.close()
+        raise
 
 
 def _split(url: str) -> SplitResult:
