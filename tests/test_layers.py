@@ -68,8 +68,9 @@ LAYERS = """
     stores.rows
     stores.database
     stores.schema
+    stores.clickhouse_client
     stores.http
-    stores.base stores.retrying
+    stores.base stores.retrying stores.native
     filters
     filters.runs filters.models
     filters.texts
