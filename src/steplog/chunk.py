@@ -21,6 +21,7 @@ _MAGIC = b"SLC\x01"  # the last byte is the version of the format
 _HEADER = struct.Struct("<4sI")  # magic, crc32 of everything after it
 _LAYOUT = struct.Struct("<I3Bx3I")  # number of points; codec of each column; bytes of each column
 _RAW, _PCODEC = 0, 1
+MOST_POINTS = (1 << 32) - 1
 _LEVEL_4 = ChunkConfig(compression_level=4)  # the default level is 3 times slower, 1 % smaller
 
 
@@ -36,11 +37,15 @@ def encode(columns: Columns) -> bytes:
     return _HEADER.pack(_MAGIC, zlib.crc32(body)) + body
 
 
-def decode(chunk: bytes) -> Columns:
+def decode(chunk: bytes, most_points: int = MOST_POINTS) -> Columns:
     """Return the points of a chunk, bit for bit as they were given to `encode`.
 
+    Args:
+        chunk: its bytes.
+        most_points: no memory is taken for more than these: whoever made the bytes may lie.
+
     Raises:
-        StoreDamaged: these are not the bytes that `encode` made.
+        StoreDamaged: these are not the bytes that `encode` made, or are of too many points.
 
     """
     if len(chunk) < _HEADER.size + _LAYOUT.size:
@@ -51,11 +56,13 @@ def decode(chunk: bytes) -> Columns:
     body = memoryview(chunk)[_HEADER.size :]
     if zlib.crc32(body) != crc:
         raise StoreDamaged(f"The checksum of a chunk of {len(chunk)} bytes does not fit.")
-    return _decode_body(body)
+    return _decode_body(body, most_points)
 
 
-def _decode_body(body: memoryview) -> Columns:
+def _decode_body(body: memoryview, most_points: int) -> Columns:
     count, *codecs_and_lengths = _LAYOUT.unpack_from(body)
+    if count > most_points:
+        raise StoreDamaged(f"A chunk says that it has {count} points, more than {most_points}.")
     codecs, lengths = codecs_and_lengths[:3], codecs_and_lengths[3:]
     columns, start = [], _LAYOUT.size
     for name, codec, length in zip(Columns._fields, codecs, lengths, strict=True):
@@ -82,13 +89,17 @@ def _decode_column(
 ) -> npt.NDArray[Any]:
     if codec not in (_RAW, _PCODEC):
         raise StoreDamaged(f"A chunk names the codec {codec}, which format 1 does not have.")
+    column: npt.NDArray[Any]
+    if codec == _RAW:
+        if len(part) != count * dtype.itemsize:
+            raise StoreDamaged(f"A column of a chunk of {count} points has {len(part)} bytes.")
+        return np.frombuffer(part, dtype)
+    column = np.empty(count, dtype)
     try:
-        column: npt.NDArray[Any] = (
-            standalone.simple_decompress(part) if codec == _PCODEC else np.frombuffer(part, dtype)
-        )
-    except (RuntimeError, ValueError) as error:
+        progress = standalone.simple_decompress_into(part, column)
+    except (RuntimeError, TypeError, ValueError) as error:
         # The checksum fits, so these are the bytes written: perhaps by a pcodec of another day.
         raise StoreDamaged(f"A column of a chunk cannot be read: {error}") from error
-    if (column.dtype, column.size) != (dtype, count):
-        raise StoreDamaged(f"A column of a chunk of {count} points holds {column.size}.")
+    if progress.n_processed != count or not progress.finished:
+        raise StoreDamaged(f"A column of a chunk does not hold {count} points.")
     return column
