@@ -98,7 +98,7 @@ def test_a_chunk_cut_off_anywhere_is_noticed() -> None:
         (0, b"X", "must begin with"),
         (3, b"\x02", "must begin with"),
         (12, b"\x07", "codec 7"),
-        (8, b"\x63", "of 99 points holds 100"),
+        (8, b"\x63", "of 99 points holds fewer or more"),
         (16, b"\x03", "cannot be read"),
     ],
 )
@@ -119,3 +119,11 @@ def test_a_reader_written_from_the_format_page_reads_chunks(points: list[Point])
     read = page["read"]
     assert callable(read)
     assert as_points(Columns(*read(encode(as_columns(points))))) == points
+
+
+def test_no_memory_is_taken_for_a_claim() -> None:
+    """Bytes that claim more points than are allowed are refused before any column is made."""
+    claim = bytearray(encode(long_series(100)))
+    claim[8:12] = b"\xff\xff\xff\x7f"
+    with pytest.raises(StoreDamaged, match="more than 1000"):
+        decode(with_checksum(bytes(claim)), most_points=1000)

@@ -101,5 +101,5 @@ def _decode_column(
         # The checksum fits, so these are the bytes written: perhaps by a pcodec of another day.
         raise StoreDamaged(f"A column of a chunk cannot be read: {error}") from error
     if progress.n_processed != count or not progress.finished:
-        raise StoreDamaged(f"A column of a chunk does not hold {count} points.")
+        raise StoreDamaged(f"A column of a chunk of {count} points holds fewer or more.")
     return column
