@@ -70,7 +70,7 @@ LAYERS = """
     stores.schema
     stores.clickhouse_client
     stores.http
-    stores.base stores.retrying stores.native
+    stores.base stores.retrying stores.native stores.stretches
     filters
     filters.runs filters.models
     filters.texts
