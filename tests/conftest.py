@@ -9,11 +9,29 @@ from pathlib import Path
 import hypothesis
 import pytest
 from browser import browser_type_launch_args, opened, spawned
+from services import (
+    clickhouse_cluster,
+    clickhouse_database,
+    modern_clickhouse_database,
+    postgres_cluster,
+    postgres_uri,
+    proxied,
+)
 
 from steplog import MlflowException, active_model, backend, experiments, runs
 from steplog.settings import SETTINGS, override
 
-__all__ = ["browser_type_launch_args", "opened", "spawned"]
+__all__ = [
+    "browser_type_launch_args",
+    "clickhouse_cluster",
+    "clickhouse_database",
+    "modern_clickhouse_database",
+    "opened",
+    "postgres_cluster",
+    "postgres_uri",
+    "proxied",
+    "spawned",
+]
 
 # How long an example takes tells how busy the machine is, and nothing of the code.
 hypothesis.settings.register_profile("steplog", deadline=None)
