@@ -30,9 +30,10 @@ LAYERS = """
     server.endpoints
     server.details
     server.experiments server.metrics server.models server.runs server.table server.charts
+    server.storage
     server.scope server.translation
     server.wire
-    server.view_messages
+    server.view_messages server.storage_messages
     server.messages
     server
     server.endpoint
@@ -61,15 +62,17 @@ LAYERS = """
     writer ingest
     journals
     journal_reader stores
-    stores.sqlite stores.memory
+    stores.sqlite stores.memory stores.remote
+    stores.relational
     stores.searching
     stores.tail stores.sealing stores.pieces stores.outlines stores.checking stores.chunks
     stores.catalog
     stores.rows
     stores.database
+    stores.connection
     stores.schema
     stores.clickhouse_client
-    stores.http
+    stores.http stores.wire
     stores.base stores.retrying stores.native stores.stretches
     filters
     filters.runs filters.models
@@ -133,7 +136,7 @@ LATE_IMPORTS = {
     ("server.commands", "steplog.server.tokens"): _SERVER,
     ("system_metrics", "psutil"): "is an extra",
     ("system_metrics", "pynvml"): "is an extra",
-    ("stores.sqlite", "steplog.stores.searching"): "brings SQLAlchemy, for searches only",
+    ("stores.relational", "steplog.stores.searching"): "brings SQLAlchemy, for searches only",
     ("stores", "steplog.stores.sqlite"): "brings SQLite, which the store in memory does without",
 }
 

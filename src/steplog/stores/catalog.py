@@ -1,7 +1,7 @@
-"""Reading a catalog in SQLite: its rows as the records of `steplog.stores.base`.
+"""Reading a catalog in a database: its rows as the records of `steplog.stores.base`.
 
-Everything here works on a connection within a transaction that the caller has begun. Lists go to
-SQLite as one JSON text, so that there is one statement for any number of values. How rows are
+Everything here works on a connection within a transaction that the caller has begun. Any number of
+values goes to the database as one list, so that there is one statement for all. How rows are
 written is in `steplog.stores.rows`, how they are searched in `steplog.stores.searching`.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from sqlite3 import Connection
+from fnmatch import fnmatchcase
 from typing import Any
 
 from steplog.operations import SeriesKey
@@ -29,7 +29,7 @@ from steplog.stores.base import (
     RunRecord,
     Series,
 )
-from steplog.stores.database import LISTED, floats_of, summaries_of
+from steplog.stores.connection import Connection, floats_of, summaries_of
 from steplog.stores.rows import DATASET, columns, experiment_row, model_row, run_row
 from steplog.stores.schema import SUMMARY_COLUMNS
 
@@ -37,16 +37,19 @@ SERIES_KEY = "key, model_id, dataset_name, dataset_digest, attempt, rank"
 """The columns that tell the series of one run from each other."""
 
 _EXPERIMENT, _RUN, _MODEL = columns(ExperimentRow), columns(RunRow), columns(ModelRow)
-_LAST_CHARACTER = "char(0x10ffff)"
+_LAST_CHARACTER = "\U0010ffff"
 _WILDCARDS = frozenset("*?[")
 
 
 def read_refusals(connection: Connection, run_id: str | None) -> list[Refused]:
     """Return the operations refused so far, of one run or of all, oldest first."""
+    where = _Where(connection)
+    if run_id is not None:
+        where.add("run_id = ?", run_id)
     rows = connection.execute(
-        "SELECT journal_id, offset, error_code, message, run_id FROM refusals "
-        "WHERE ?1 IS NULL OR run_id = ?1 ORDER BY refusal_id",
-        (run_id,),
+        f'SELECT journal_id, "offset", error_code, message, run_id FROM refusals {where} '
+        "ORDER BY refusal_id",
+        where.values,
     )
     return [Refused(journal_id, offset, Refusal(*rest)) for journal_id, offset, *rest in rows]
 
@@ -55,9 +58,9 @@ def read_experiments(
     connection: Connection, ids: Sequence[str] | None, name: str | None
 ) -> list[ExperimentRecord]:
     """Return experiments with their tags, newest first, then by id."""
-    where = _Where()
+    where = _Where(connection)
     if ids is not None:
-        where.add(f"experiment_id IN {LISTED}", json.dumps(list(ids)))
+        where.among("experiment_id", ids)
     if name is not None:
         where.add("name = ?", name)
     rows = connection.execute(
@@ -76,16 +79,18 @@ def read_runs(
     last: bool,
 ) -> list[RunRecord]:
     """Return runs with their params, tags and writers, newest start first, then by id."""
-    where = _Where()
+    where = _Where(connection)
     if run_ids is not None:
-        # As a range, because an index can find that; and CROSS JOIN keeps the order of the tables.
+        dialect = connection.dialect
+        # As a range, because an index can find that.
         where.add(
-            "run_no IN (SELECT run_no FROM json_each(?) CROSS JOIN runs "
-            f"ON run_id >= value AND run_id < value || {_LAST_CHARACTER})",
-            json.dumps(list(run_ids)),
+            f"run_no IN (SELECT run_no FROM {dialect.table('TEXT')} {dialect.join_in_order} runs "
+            "ON run_id >= value AND run_id < value || ?)",
+            dialect.listed(run_ids),
+            _LAST_CHARACTER,
         )
     if experiment_ids is not None:
-        where.add(f"experiment_id IN {LISTED}", json.dumps(list(experiment_ids)))
+        where.among("experiment_id", experiment_ids)
     rows = connection.execute(
         f"SELECT run_no, {_RUN} FROM runs {where} ORDER BY start_time DESC, run_id", where.values
     ).fetchall()
@@ -93,8 +98,8 @@ def read_runs(
     params, tags, writers = (
         _grouped(connection, table, "run_no", run_nos) for table in ("params", "tags", "writers")
     )
-    datasets = _grouped(connection, _DATASETS_OF_RUNS, "run_no", run_nos)
-    models = _grouped(connection, _MODELS_OF_RUNS, "run_no", run_nos)
+    datasets = _grouped(connection, _DATASETS_OF_RUNS, "run_no", run_nos, "use_no")
+    models = _grouped(connection, _MODELS_OF_RUNS, "run_no", run_nos, "use_no")
     points = _read_last(connection, run_nos) if last else defaultdict(list)
     return [
         RunRecord(
@@ -102,8 +107,11 @@ def read_runs(
             dict(params[run_no]),
             dict(tags[run_no]),
             frozenset(writer_id for [writer_id] in writers[run_no]),
-            [DatasetUse._make([*dataset, json.loads(tags)]) for *dataset, tags in datasets[run_no]],
-            [ModelUse(*model) for model in models[run_no]],
+            [
+                DatasetUse._make([*dataset, json.loads(tags)])
+                for *dataset, tags, _ in datasets[run_no]
+            ],
+            [ModelUse(*model) for *model, _ in models[run_no]],
             points[run_no],
         )
         for run_no, *row in rows
@@ -114,11 +122,12 @@ def _read_last(connection: Connection, run_nos: Sequence[int]) -> defaultdict[in
     """Return the last points of the series of these runs, by run."""
     rows = connection.execute(
         "SELECT last_value, run_no, key, model_id, dataset_name, dataset_digest, last_step, "
-        f"last_timestamp FROM series WHERE run_no IN {LISTED}",
-        (json.dumps(run_nos),),
+        f"last_timestamp FROM series WHERE {connection.dialect.among('run_no')}",
+        (connection.dialect.listed(run_nos),),
     ).fetchall()
     points: defaultdict[int, list[Last]] = defaultdict(list)
-    for value, (_, run_no, *rest) in zip(floats_of([row[0] for row in rows]), rows, strict=True):
+    values = floats_of([row[0] for row in rows]).tolist()
+    for value, (_, run_no, *rest) in zip(values, rows, strict=True):
         points[run_no].append(Last._make((*rest, value)))
     return points
 
@@ -126,8 +135,9 @@ def _read_last(connection: Connection, run_nos: Sequence[int]) -> defaultdict[in
 def read_models(connection: Connection, model_ids: Sequence[str]) -> list[ModelRecord]:
     """Return logged models with their params and tags, in the order of the ids."""
     rows = connection.execute(
-        f"SELECT {_MODEL} FROM json_each(?) JOIN models ON model_id = value ORDER BY id",
-        (json.dumps(list(model_ids)),),
+        f"SELECT {_MODEL} FROM {connection.dialect.table('TEXT')} JOIN models ON model_id = value "
+        "ORDER BY place",
+        (connection.dialect.listed(model_ids),),
     ).fetchall()
     params, tags = (
         _grouped(connection, table, "model_id", [row[0] for row in rows])
@@ -141,10 +151,11 @@ def read_datasets(
 ) -> list[DatasetSummary]:
     """Return which datasets the runs of these experiments used, each once for each context."""
     rows = connection.execute(
-        "SELECT DISTINCT runs.experiment_id, datasets.name, digest, context FROM runs "
-        "JOIN run_datasets USING (run_no) JOIN datasets USING (dataset_no) "
-        f"WHERE runs.experiment_id IN {LISTED} ORDER BY 1, 2, 3, 4 LIMIT ?",
-        (json.dumps(list(experiment_ids)), limit),
+        "SELECT * FROM (SELECT DISTINCT runs.experiment_id, datasets.name, digest, context "
+        "FROM runs JOIN run_datasets USING (run_no) JOIN datasets USING (dataset_no) "
+        f"WHERE {connection.dialect.among('runs.experiment_id')}) AS used "
+        "ORDER BY experiment_id, name, digest, context IS NOT NULL, context LIMIT ?",
+        (connection.dialect.listed(experiment_ids), limit),
     )
     return [DatasetSummary._make(row) for row in rows]
 
@@ -156,28 +167,30 @@ def read_series(
     model_ids: Sequence[str] | None,
 ) -> list[Series]:
     """Return the series of these runs, ordered by run (as asked), and then by their keys."""
-    where = _Where()
-    if keys is not None:
-        # GLOB negates a set of characters by ^, where everybody else writes !.
-        where.add(
-            f"(key IN {LISTED} OR EXISTS (SELECT 1 FROM json_each(?) WHERE series.key GLOB value))",
-            json.dumps([key for key in keys if not _WILDCARDS.intersection(key)]),
-            json.dumps([key.replace("[!", "[^") for key in keys if _WILDCARDS.intersection(key)]),
-        )
+    dialect = connection.dialect
+    where = _Where(connection)
     if model_ids is not None:  # said twice, because the index holds only series of models
-        where.add(f"model_id IN {LISTED} AND model_id <> ''", json.dumps(list(model_ids)))
+        where.among("model_id", model_ids)
+        where.add("model_id <> ''")
     if run_ids is None:
-        source, place, values = "series JOIN runs USING (run_no)", "run_id", where.values
+        source, place, values = "series JOIN runs USING (run_no)", "run_id", []
     else:
         source = (
-            "(SELECT id AS place, value AS run_id FROM json_each(?)) "
-            "CROSS JOIN runs USING (run_id) JOIN series USING (run_no)"
+            f"(SELECT place, run_no, run_id FROM {dialect.table('TEXT')} {dialect.join_in_order} "
+            "runs ON run_id = value) AS runs JOIN series USING (run_no)"
         )
-        place, values = "place", [json.dumps(list(run_ids)), *where.values]
+        place, values = "place", [dialect.listed(run_ids)]
+    if keys is not None:
+        keys = [*keys]
+        if any(map(_WILDCARDS.intersection, keys)):
+            query = f"SELECT DISTINCT key FROM {source} {where}"
+            found = connection.execute(query, [*values, *where.values])
+            keys = _matching([key for [key] in found], keys)
+        where.among("key", keys)
     rows = connection.execute(
         f"SELECT {', '.join(SUMMARY_COLUMNS)}, series_id, exact, run_id, {SERIES_KEY} "
         f"FROM {source} {where} ORDER BY {place}, {SERIES_KEY}",
-        values,
+        [*values, *where.values],
     ).fetchall()
     width = len(SUMMARY_COLUMNS)
     summaries = summaries_of(row[:width] for row in rows)
@@ -192,21 +205,22 @@ def read_series(
 def read_keys(connection: Connection, run_ids: Sequence[str]) -> list[KeyUse]:
     """Return the metrics that these runs have, ordered by key."""
     rows = connection.execute(
-        f"SELECT key, count(DISTINCT run_no), sum(count) FROM series WHERE run_no IN "
-        f"(SELECT run_no FROM runs WHERE run_id IN {LISTED}) GROUP BY key ORDER BY key",
-        (json.dumps(list(run_ids)),),
+        "SELECT key, count(DISTINCT run_no), CAST(sum(count) AS BIGINT) FROM series WHERE run_no "
+        f"IN (SELECT run_no FROM runs WHERE {connection.dialect.among('run_id')}) "
+        "GROUP BY key ORDER BY key",
+        (connection.dialect.listed(run_ids),),
     )
     return [KeyUse._make(row) for row in rows]
 
 
 def read_pair_keys(connection: Connection, run_ids: Sequence[str]) -> PairKeys:
     """Return the keys of params and tags that some of these runs have."""
-    listed = json.dumps(list(run_ids))
+    listed = connection.dialect.listed(run_ids)
 
     def keys_in(table: str) -> list[str]:
         query = (
             f"SELECT DISTINCT key FROM {table} WHERE run_no IN "
-            f"(SELECT run_no FROM runs WHERE run_id IN {LISTED}) ORDER BY key"
+            f"(SELECT run_no FROM runs WHERE {connection.dialect.among('run_id')}) ORDER BY key"
         )
         return [key for [key] in connection.execute(query, (listed,))]
 
@@ -217,8 +231,9 @@ def read_children(connection: Connection, run_ids: Sequence[str]) -> dict[str, i
     """Return how many active runs are nested in each of these."""
     rows = connection.execute(
         "SELECT value, count(*) FROM tags JOIN runs USING (run_no) "
-        f"WHERE key = ? AND value IN {LISTED} AND lifecycle_stage = 'active' GROUP BY value",
-        (PARENT_RUN_ID, json.dumps(list(run_ids))),
+        f"WHERE key = ? AND {connection.dialect.among('tags.value')} "
+        "AND lifecycle_stage = 'active' GROUP BY value",
+        (PARENT_RUN_ID, connection.dialect.listed(run_ids)),
     )
     return dict(rows.fetchall())
 
@@ -227,8 +242,9 @@ def read_stats(connection: Connection) -> dict[str, Any]:
     """Return counts, and the bytes of the points of each run."""
     [counts] = connection.execute(
         "SELECT (SELECT count(*) FROM experiments), (SELECT count(*) FROM runs), "
-        "(SELECT count(*) FROM series), (SELECT coalesce(sum(count), 0) FROM series), "
-        "(SELECT coalesce(sum(n), 0) FROM tail)"
+        "(SELECT count(*) FROM series), "
+        "(SELECT CAST(coalesce(sum(count), 0) AS BIGINT) FROM series), "
+        "(SELECT CAST(coalesce(sum(n), 0) AS BIGINT) FROM tail)"
     )
     names = ("experiments", "runs", "series", "points", "waiting_points")
     bytes_of = connection.execute(
@@ -248,20 +264,27 @@ def read_beating(connection: Connection, since_ms: int) -> frozenset[str]:
 
 
 _DATASETS_OF_RUNS = (
-    f"(SELECT run_no, {DATASET}, tags FROM run_datasets JOIN datasets USING (dataset_no) "
-    "ORDER BY use_no)"
+    f"(SELECT run_no, {DATASET}, tags, use_no FROM run_datasets JOIN datasets USING (dataset_no))"
 )
-_MODELS_OF_RUNS = "(SELECT run_no, role, model_id, step FROM run_models ORDER BY use_no)"
+_MODELS_OF_RUNS = "(SELECT run_no, role, model_id, step, use_no FROM run_models)"
+
+
+def _matching(keys: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """Return the keys that are named, or match a glob pattern."""
+    exact = {each for each in patterns if not _WILDCARDS.intersection(each)}
+    globs = [each for each in patterns if _WILDCARDS.intersection(each)]
+    return [key for key in keys if key in exact or any(fnmatchcase(key, glob) for glob in globs)]
 
 
 def _grouped(
-    connection: Connection, table: str, column: str, values: Sequence[Any]
+    connection: Connection, table: str, column: str, values: Sequence[Any], order: str = ""
 ) -> defaultdict[Any, list[Any]]:
     """Return the rows that have one of these values in their first column, by that value."""
     groups: defaultdict[Any, list[Any]] = defaultdict(list)
-    for group, *rest in connection.execute(
-        f"SELECT * FROM {table} WHERE {column} IN {LISTED}", (json.dumps(values),)
-    ):
+    query = f"SELECT * FROM {table} AS grouped WHERE {connection.dialect.among(column)}"
+    if order:
+        query += f" ORDER BY {order}"
+    for group, *rest in connection.execute(query, (connection.dialect.listed(values),)):
         groups[group].append(rest)
     return groups
 
@@ -269,13 +292,17 @@ def _grouped(
 class _Where:
     """The conditions of a query, and the values for their question marks."""
 
-    def __init__(self) -> None:
-        self.values: list[str] = []
+    def __init__(self, connection: Connection) -> None:
+        self.values: list[object] = []
+        self._dialect = connection.dialect
         self._conditions: list[str] = []
 
-    def add(self, condition: str, *values: str) -> None:
+    def add(self, condition: str, *values: object) -> None:
         self._conditions.append(condition)
         self.values += values
+
+    def among(self, column: str, values: Sequence[object]) -> None:
+        self.add(self._dialect.among(column), self._dialect.listed(values))
 
     def __str__(self) -> str:
         return f"WHERE {' AND '.join(self._conditions)}" if self._conditions else ""

@@ -1,4 +1,4 @@
-"""Verifying a catalog: SQLite's own structure, the bytes of every chunk, every summary.
+"""Verifying a catalog: the structure of its database, the bytes of every chunk, every summary.
 
 Nothing is repaired here, and nothing is changed.
 """
@@ -17,7 +17,7 @@ from steplog.exceptions import StoreDamaged
 from steplog.points import is_sorted
 from steplog.stores import chunks, tail
 from steplog.stores.base import Damage
-from steplog.stores.database import Connection, Database, summaries_of
+from steplog.stores.connection import Chunk, Connection, Database, summaries_of
 from steplog.stores.schema import SUMMARY_COLUMNS
 from steplog.stores.sealing import total
 from steplog.summary import SUMMARY, merge, summarise, summarise_arranged
@@ -32,16 +32,10 @@ def check(database: Database) -> Iterator[Damage | int]:
     """Yield each damage found, and between them how many series have been looked at so far."""
     try:
         with database.reading() as connection:
-            yield from _check_file(connection, database.path.name)
+            yield from (Damage(database.name, finding) for finding in connection.findings())
             yield from _check_all_series(connection)
     except StoreDamaged as error:
-        yield Damage(database.path.name, error.message)
-
-
-def _check_file(connection: Connection, name: str) -> Iterator[Damage]:
-    for [finding] in connection.execute("PRAGMA quick_check").fetchall():
-        if finding != "ok":
-            yield Damage(name, finding)
+        yield Damage(database.name, error.message)
 
 
 def _check_all_series(connection: Connection) -> Iterator[Damage | int]:
@@ -52,7 +46,7 @@ def _check_all_series(connection: Connection) -> Iterator[Damage | int]:
             chunk_ids, sealed = chunks.read_summaries(connection, series_id)
             found = merge(total(sealed), waiting.get(series_id, np.zeros(1, SUMMARY)))
             for finding in chain(
-                _check_chunks(connection, chunk_ids, sealed),
+                _check_chunks(connection, series_id, chunk_ids, sealed),
                 _check_row(summaries_of([summary]), found, exact),
             ):
                 yield Damage(f"series {series_id} ({key} of run {run_id})", finding)
@@ -76,11 +70,12 @@ def _waiting(connection: Connection, run_no: int) -> dict[int, npt.NDArray[np.vo
 
 
 def _check_chunks(
-    connection: Connection, chunk_ids: list[int], summaries: npt.NDArray[np.void]
+    connection: Connection, series_id: int, chunk_ids: list[int], summaries: npt.NDArray[np.void]
 ) -> Iterator[str]:
-    for chunk_id, kept in zip(chunk_ids, summaries, strict=True):
+    for index, chunk_id in enumerate(chunk_ids):
+        kept = summaries[index : index + 1]
         try:
-            columns = chunks.read(connection, chunk_id)
+            columns = chunks.read(connection, Chunk(chunk_id, series_id, kept))
         except StoreDamaged as error:
             yield f"chunk {chunk_id}: {error.message}"
             continue

@@ -1,12 +1,15 @@
 """The chunks: the sealed points of the catalog, one series in each; writing them and reading them.
 
-A chunk's summary and its bytes stand in two tables, so that a chart can be drawn from summaries
-without stepping over the bytes. How the bytes are made is in `steplog.chunk`.
+What is known of a chunk and its points stand apart, so that a chart can be drawn from summaries
+without stepping over the points. The points are kept in a *home*
+(`steplog.stores.connection.Home`), which everybody reaches through the functions here. The home
+here, `InCatalog`, is a table of the same database; how the bytes in it are made is in
+`steplog.chunk`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -15,44 +18,95 @@ import numpy.typing as npt
 from steplog import chunk
 from steplog.exceptions import StoreDamaged
 from steplog.points import Columns, series_starts
-from steplog.stores.database import (
-    Connection,
-    marks,
-    summaries_of,
-    summary_rows,
-)
+from steplog.stores.connection import Chunk, Connection, summaries_of, summary_bits
 from steplog.stores.schema import SUMMARY_COLUMNS
 from steplog.summary import summarise_stretches
 
 CHUNK_POINTS = 8192
 """The most points of a chunk."""
+_READ_AT_ONCE = 16
 
 Encoded = tuple[int, npt.NDArray[np.void], bytes]
 """A chunk to be: its series, its summary, its bytes."""
 
 
+class InCatalog:
+    """The home of points in the catalog's own database: the table ``chunk_bytes``."""
+
+    at_once = True
+
+    def write(
+        self, connection: Connection, chunk_ids: Sequence[int], encoded: Sequence[bytes]
+    ) -> None:
+        """Write the points of new chunks, encoded by `steplog.chunk`, in this transaction."""
+        rows = [*zip(chunk_ids, encoded, strict=True)]
+        connection.insert_many("chunk_bytes", ("chunk_id", "bytes"), rows)
+
+    def read(self, connection: Connection, chunks: Sequence[Chunk]) -> Iterator[Columns]:
+        """Yield the points of each of these chunks, in their order, reading a few ahead."""
+        among = connection.dialect.among("chunk_id")
+        query = f"SELECT chunk_id, bytes FROM chunk_bytes WHERE {among}"
+        for start in range(0, len(chunks), _READ_AT_ONCE):
+            chunk_ids = [each.chunk_id for each in chunks[start : start + _READ_AT_ONCE]]
+            found = dict(connection.execute(query, (connection.dialect.listed(chunk_ids),)))
+            for chunk_id in chunk_ids:
+                if chunk_id not in found:
+                    raise StoreDamaged(f"The bytes of chunk {chunk_id} are missing.")
+                yield chunk.decode(found.pop(chunk_id))
+
+    def remove(self, connection: Connection, chunk_ids: Sequence[int]) -> None:
+        """Remove the points of chunks whose points stand in other chunks now."""
+        among = connection.dialect.among("chunk_id")
+        query = f"DELETE FROM chunk_bytes WHERE {among}"
+        connection.execute(query, (connection.dialect.listed(chunk_ids),))
+
+
 def encode(points: npt.NDArray[np.void]) -> Iterator[Encoded]:
     """Yield the chunks that arranged points make (`steplog.points.arrange`)."""
-    _, starts = series_starts(points)
-    stops = np.append(starts, points.size)[1:]
-    begins = np.concatenate([np.empty(0, np.intp), *map(_cut_evenly, starts, stops)])
+    begins, summaries = cut(points)
     columns = Columns.of(points)
-    summaries = summarise_stretches(columns, begins)
     for index, (begin, end) in enumerate(pairwise([*begins.tolist(), points.size])):
         data = chunk.encode(columns.take(slice(begin, end)))
         yield int(points["series"][begin]), summaries[index : index + 1], data
 
 
-def write(
-    connection: Connection, series_id: int, summary: npt.NDArray[np.void], data: bytes
-) -> None:
-    """Write one chunk."""
-    columns = ("series_id", *SUMMARY_COLUMNS)
-    [row] = summary_rows(summary)
-    chunk_id = connection.execute(
-        f"INSERT INTO chunks ({', '.join(columns)}) VALUES ({marks(columns)})", (series_id, *row)
-    ).lastrowid
-    connection.execute("INSERT INTO chunk_bytes VALUES (?, ?)", (chunk_id, data))
+def cut(points: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.void]]:
+    """Return where the chunks of arranged points begin, and the summary of each."""
+    _, starts = series_starts(points)
+    stops = np.append(starts, points.size)[1:]
+    begins = np.concatenate([np.empty(0, np.intp), *map(_cut_evenly, starts, stops)])
+    return begins, summarise_stretches(Columns.of(points), begins)
+
+
+def write(connection: Connection, encoded: Sequence[Encoded]) -> None:
+    """Write chunks, what is known of them and their points."""
+    if not encoded:
+        return
+    series_ids, summaries, data = zip(*encoded, strict=True)
+    chunk_ids = write_summaries(connection, series_ids, np.concatenate(summaries))
+    connection.home.write(connection, chunk_ids, data)
+
+
+def write_summaries(
+    connection: Connection, series_ids: Sequence[int], summaries: npt.NDArray[np.void]
+) -> list[int]:
+    """Write what is known of new chunks, not their points; return their numbers.
+
+    Args:
+        connection: in a transaction.
+        series_ids: the series of each chunk.
+        summaries: dtype SUMMARY, one of each chunk.
+
+    """
+    chunk_ids = connection.new_chunk_ids(len(series_ids))
+    rows = [
+        (chunk_id, series_id, *bits)
+        for chunk_id, series_id, bits in zip(
+            chunk_ids, series_ids, summary_bits(summaries).tolist(), strict=True
+        )
+    ]
+    connection.insert_many("chunks", ("chunk_id", "series_id", *SUMMARY_COLUMNS), rows)
+    return chunk_ids
 
 
 def read_summaries(
@@ -74,13 +128,18 @@ def read_summaries(
     return [row[-1] for row in rows], summaries_of(row[:-1] for row in rows)
 
 
-def read(connection: Connection, chunk_id: int) -> Columns:
+def read(connection: Connection, which: Chunk) -> Columns:
     """Return the points of a chunk; StoreDamaged where they are not what was written."""
-    query = "SELECT bytes FROM chunk_bytes WHERE chunk_id = ?"
-    row = connection.execute(query, (chunk_id,)).fetchone()
-    if row is None:
-        raise StoreDamaged(f"The bytes of chunk {chunk_id} are missing.")
-    return chunk.decode(row[0])
+    [columns] = connection.home.read(connection, [which])
+    return columns
+
+
+def remove(connection: Connection, chunk_ids: Sequence[int]) -> None:
+    """Remove chunks whose points stand in others now."""
+    among = connection.dialect.among("chunk_id")
+    listed = connection.dialect.listed(chunk_ids)
+    connection.execute(f"DELETE FROM chunks WHERE {among}", (listed,))
+    connection.home.remove(connection, chunk_ids)
 
 
 def _cut_evenly(start: int, stop: int) -> npt.NDArray[np.intp]:

@@ -6,8 +6,7 @@ threads and processes can use one file:
 * Writing begins with BEGIN IMMEDIATE. A transaction that reads first and writes then fails with
   "database is locked" at once, whatever the timeout, when somebody else wrote in between.
 * Every transaction has a connection of its own, so a slow reader keeps nobody waiting.
-* No float is kept in a REAL column, which turns NaN into NULL and -0.0 into 0.0. A float is kept as
-  the integer of its bits, folded so that integers sort as the floats do.
+* No float is kept in a REAL column, which turns NaN into NULL and -0.0 into 0.0.
 * The file is never opened other than through SQLite: closing it would give back the locks of every
   connection that this process has (that is how POSIX locks are).
 * No connection lives through a fork, used or not: what SQLite notes in memory about the locks of
@@ -17,14 +16,15 @@ threads and processes can use one file:
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from itertools import chain
 from pathlib import Path
+from typing import Any, Literal
 from weakref import WeakSet
 
 import numpy as np
@@ -33,25 +33,88 @@ import numpy.typing as npt
 from steplog import forks
 from steplog.exceptions import FormatTooNew, StoreDamaged, StoreError
 from steplog.rows import default_experiment
-from steplog.stores.schema import APPLICATION_ID, FORMAT, STEPS, SUMMARY_COLUMNS
-from steplog.summary import SUMMARY
+from steplog.stores.base import Batch
+from steplog.stores.connection import Home, marks
+from steplog.stores.schema import APPLICATION_ID, FORMAT, STEPS
 
 _IDLE_CONNECTIONS = 2
 _CHECK_SECONDS = 5.0
+_Row = Sequence[Any]
 FORK_SECONDS = 2.0
 """How long a fork waits for transactions that are under way. Where one takes longer (it waits for
 another program's lock, or its caller does not read on), the child cannot use the catalog."""
 
-_FLOATS = [i for i, name in enumerate(SUMMARY_COLUMNS) if SUMMARY[name].kind == "f"]
 
-LISTED = "(SELECT value FROM json_each(?))"
-"""Any number of values in one parameter, a JSON list: ``WHERE run_no IN {LISTED}``."""
+class _Dialect:
+    """SQLite's; a list goes to it as one JSON text."""
+
+    name: Literal["sqlite"] = "sqlite"
+    join_in_order = "CROSS JOIN"  # which SQLite never turns round
+
+    def listed(self, values: Sequence[Any]) -> object:
+        return json.dumps(list(values))
+
+    def among(self, column: str) -> str:
+        return f"{column} IN (SELECT value FROM json_each(?))"
+
+    def table(self, kind: str) -> str:
+        return "(SELECT value, key AS place FROM json_each(?)) AS listed"
+
+    def indexed_by(self, index: str) -> str:
+        return f"INDEXED BY {index}"
 
 
 class Connection(sqlite3.Connection):
-    """A connection that knows which file it has open, for another may take its place."""
+    """A `steplog.stores.connection.Connection`, which says what its methods do."""
 
-    catalog: tuple[int, int]
+    catalog: tuple[int, int]  # the file that it has open, for another may take its place
+    path: Path
+    home: Home
+    dialect = _Dialect()
+
+    def stream(self, statement: str, values: Sequence[Any]) -> Iterator[Any]:
+        return self.execute(statement, values)
+
+    def insert_many(self, table: str, columns: Sequence[str], rows: Sequence[_Row]) -> None:
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks(columns)})"
+        self.executemany(statement, rows)
+
+    def update_many(self, table: str, columns: Sequence[str], rows: npt.NDArray[np.int64]) -> None:
+        *changed, key = columns
+        new = ", ".join(f"{name} = ?" for name in changed)
+        self.executemany(f"UPDATE {table} SET {new} WHERE {key} = ?", rows.tolist())
+
+    def new_chunk_ids(self, count: int) -> list[int]:
+        # Where AUTOINCREMENT counts; inserting moves it on.
+        query = "SELECT seq FROM sqlite_sequence WHERE name = 'chunks'"
+        row = self.execute(query).fetchone()
+        highest = 0 if row is None else row[0]
+        return [*range(highest + 1, highest + 1 + count)]
+
+    def lock_batch(self, batch: Batch) -> None:
+        """Do nothing: who writes is alone."""
+
+    def lock_run(self, run_no: int) -> None:
+        """Do nothing: who writes is alone."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def bytes_used(self) -> int:
+        # Of the file and of what SQLite keeps beside it.
+        beside = (Path(f"{self.path}{suffix}") for suffix in ("", "-wal"))
+        return sum(path.stat().st_size for path in beside if path.exists())
+
+    def give_back_space(self) -> None:
+        [free_pages] = self.execute("PRAGMA freelist_count").fetchone()
+        for _ in range(free_pages):
+            # Page by page, because Python's sqlite3 steps this statement only once.
+            self.execute("PRAGMA incremental_vacuum(1)")
+
+    def findings(self) -> Iterator[str]:
+        for [finding] in self.execute("PRAGMA quick_check").fetchall():
+            if finding != "ok":
+                yield finding
 
 
 class Database:
@@ -62,11 +125,14 @@ class Database:
     Args:
         path: the file.
         timeout: longest wait, in seconds, for another program's lock.
+        home: where the points of chunks are kept.
 
     """
 
-    def __init__(self, path: Path, timeout: float) -> None:
+    def __init__(self, path: Path, timeout: float, home: Home) -> None:
         self.path = path.absolute()
+        self.name = path.name
+        self._home = home
         self._timeout = timeout
         self._idle: list[Connection] = []
         self._catalog: tuple[int, int] | None = None
@@ -98,11 +164,6 @@ class Database:
             self._transaction(synchronous, "BEGIN IMMEDIATE") as connection,
         ):
             yield connection
-
-    def bytes_used(self) -> int:
-        """Return the bytes of the file and of what SQLite keeps beside it."""
-        beside = (Path(f"{self.path}{suffix}") for suffix in ("", "-wal"))
-        return sum(path.stat().st_size for path in beside if path.exists())
 
     def close(self) -> None:
         """Close the connections that nobody uses just now."""
@@ -152,7 +213,7 @@ class Database:
                 )
             catalog = self._follow()
             connection = self._idle.pop() if self._idle else self._connect()
-            connection.catalog = catalog
+            connection.catalog, connection.path, connection.home = catalog, self.path, self._home
             self._lent += 1
             return connection
 
@@ -204,38 +265,6 @@ class Database:
                 f"The catalog {self.path} is damaged: {error}. "
                 "Put a copy in its place, or move it away to begin a new one."
             ) from error
-
-
-def summary_rows(summaries: npt.NDArray[np.void]) -> list[list[int]]:
-    """Return summaries (dtype SUMMARY) as the integers of their columns, a row for each."""
-    bits = summaries.view("<i8").reshape(-1, len(SUMMARY_COLUMNS)).copy()
-    _fold_floats(bits)
-    rows: list[list[int]] = bits.tolist()
-    return rows
-
-
-def summaries_of(rows: Iterable[Sequence[int]]) -> npt.NDArray[np.void]:
-    """Return the summaries (dtype SUMMARY) that these rows of integers stand for."""
-    bits = np.fromiter(chain.from_iterable(rows), "<i8").reshape(-1, len(SUMMARY_COLUMNS))
-    _fold_floats(bits)
-    summaries: npt.NDArray[np.void] = bits.view(SUMMARY).reshape(-1)
-    return summaries
-
-
-def floats_of(bits: Sequence[int]) -> list[float]:
-    """Return the floats that the catalog keeps as these integers."""
-    floats: list[float] = _folded(np.array(bits, "<i8")).view("<f8").tolist()
-    return floats
-
-
-def _fold_floats(bits: npt.NDArray[np.int64]) -> None:
-    """Make the bits of floats sort like the floats, or back, in the rows of summaries."""
-    bits[:, _FLOATS] = _folded(bits[:, _FLOATS])
-
-
-def _folded(floats: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Make the bits of floats sort like the floats, or back: it is its own inverse."""
-    return np.where(floats < 0, floats ^ np.int64(0x7FFF_FFFF_FFFF_FFFF), floats)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -341,11 +370,6 @@ def _format(path: Path, mode: str) -> tuple[int, int]:
         [application_id] = connection.execute("PRAGMA application_id").fetchone()
         [version] = connection.execute("PRAGMA user_version").fetchone()
     return application_id, version
-
-
-def marks(values: Sequence[object]) -> str:
-    """Return a question mark for each value, for an INSERT."""
-    return ", ".join("?" * len(values))
 
 
 _databases: WeakSet[Database] = WeakSet()

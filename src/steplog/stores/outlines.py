@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from steplog.recent import Recent
 from steplog.stores.chunks import read_summaries
-from steplog.stores.database import Connection
+from steplog.stores.connection import Connection
 
 LONG = 64
 """The summaries of a series with fewer chunks are read each time; nothing would be gained."""
@@ -26,6 +26,7 @@ REMEMBERED_BYTES = 32 << 20
 class _Kept(NamedTuple):
     """The chunks of one series, in order."""
 
+    catalog: object
     newest: int
     chunk_ids: list[int]
     summaries: npt.NDArray[np.void]
@@ -50,8 +51,10 @@ class Outlines:
         if count < LONG:
             return read_summaries(connection, series_id)
         kept = self._kept.get(series_id)
+        if kept is not None and kept.catalog != connection.catalog:
+            kept = None
         if kept is None or (len(kept.chunk_ids), kept.newest) != (count, newest):
-            kept = _Kept(newest, *_grown(connection, series_id, count, kept))
+            kept = _Kept(connection.catalog, newest, *_grown(connection, series_id, count, kept))
             kept.summaries.setflags(write=False)
             self._kept.put(series_id, kept, kept.summaries.nbytes + 40 * count)
         return kept.chunk_ids, kept.summaries

@@ -6,7 +6,7 @@ over others: those form a group, and are read and merged together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from steplog.points import Columns, compare, union
 from steplog.stores import chunks, tail
 from steplog.stores.base import Need
-from steplog.stores.database import Connection
+from steplog.stores.connection import Chunk, Connection
 from steplog.stores.outlines import Outlines
 from steplog.summary import mark, summarise_stretches
 
@@ -28,11 +28,13 @@ class Pieces(NamedTuple):
     """Pieces of one series, in the order in which they begin.
 
     Attributes:
+        series_id: which one.
         summaries: dtype SUMMARY, one of each piece.
         sources: what each piece is read from: the chunk of this number, or these points.
 
     """
 
+    series_id: int
     summaries: npt.NDArray[np.void]
     sources: list[int | Columns]
 
@@ -66,7 +68,15 @@ class Pieces(NamedTuple):
 
     def take(self, index: npt.NDArray[np.intp]) -> Pieces:
         """Return the pieces at these indices, in their order."""
-        return Pieces(self.summaries[index], [self.sources[i] for i in index.tolist()])
+        sources = [self.sources[i] for i in index.tolist()]
+        return Pieces(self.series_id, self.summaries[index], sources)
+
+    def chunks(self, group: slice) -> Iterator[Chunk]:
+        """Yield those of a group of pieces that are chunks."""
+        for index in range(group.start, group.stop):
+            source = self.sources[index]
+            if not isinstance(source, Columns):
+                yield Chunk(source, self.series_id, self.summaries[index : index + 1])
 
     def _marks(self, name: str) -> Iterator[tuple[int, int]]:
         step, timestamp = (self.summaries[f"{name}_{field}"] for field in ("step", "timestamp"))
@@ -86,19 +96,31 @@ def read_pieces(connection: Connection, series_id: int, outlines: Outlines | Non
     chunk_ids, sealed = read(connection, series_id)
     waiting = tail.read_series(connection, series_id)
     if not waiting.step.size:
-        return Pieces(sealed, [*chunk_ids])
+        return Pieces(series_id, sealed, [*chunk_ids])
     summaries = np.concatenate([sealed, summarise_cut(waiting)])
     order = np.lexsort((summaries["first_timestamp"], summaries["first_step"]))
-    return Pieces(summaries, [*chunk_ids, *cut(waiting)]).take(order)
+    return Pieces(series_id, summaries, [*chunk_ids, *cut(waiting)]).take(order)
+
+
+def read_groups(
+    connection: Connection, pieces: Pieces, groups: Iterable[slice]
+) -> Iterator[Columns]:
+    """Yield the points of each of these groups of pieces, in order and each once."""
+    groups = [*groups]
+    wanted = [chunk for group in groups for chunk in pieces.chunks(group)]
+    read = connection.home.read(connection, wanted)
+    for group in groups:
+        columns = [
+            source if isinstance(source, Columns) else next(read)
+            for source in pieces.sources[group]
+        ]
+        yield columns[0] if len(columns) == 1 else union(columns)
 
 
 def read_group(connection: Connection, pieces: Pieces, group: slice) -> Columns:
-    """Return the points of a group of pieces, in order and each once."""
-    columns = [
-        source if isinstance(source, Columns) else chunks.read(connection, source)
-        for source in pieces.sources[group]
-    ]
-    return columns[0] if len(columns) == 1 else union(columns)
+    """Return the points of one group of pieces, in order and each once."""
+    [columns] = read_groups(connection, pieces, [group])
+    return columns
 
 
 def summarise_group(connection: Connection, pieces: Pieces, group: slice) -> npt.NDArray[np.void]:
@@ -126,7 +148,8 @@ def survey(
         wanted = needs[start : start + summaries.size]
         stretches = pieces.take(np.arange(group.start, group.stop))
         if len(stretches.sources) > 1 and (wanted == Need.POINTS).any():
-            stretches = Pieces(summaries, [*cut(read_group(connection, pieces, group))])
+            points = read_group(connection, pieces, group)
+            stretches = Pieces(pieces.series_id, summaries, [*cut(points)])
         yield from _needed(connection, stretches._replace(summaries=summaries), wanted)
 
 
@@ -141,8 +164,8 @@ def _needed(
         if need == Need.SUMMARY:
             yield pieces.summaries[start:stop]
         elif need == Need.POINTS:
-            for index in range(start, stop):
-                yield read_group(connection, pieces, slice(index, index + 1))
+            each = (slice(index, index + 1) for index in range(start, stop))
+            yield from read_groups(connection, pieces, each)
 
 
 def cut(columns: Columns) -> list[Columns]:

@@ -1,4 +1,4 @@
-"""The rows of a catalog in SQLite, as `steplog.fold` reads and changes them.
+"""The rows of a catalog in a database, as `steplog.fold` reads and changes them.
 
 Everything here works on a connection within a transaction that the caller has begun. How rows are
 read for their own sake is in `steplog.stores.catalog`.
@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from sqlite3 import Connection
 from typing import Any, NamedTuple
 
 from steplog.rows import ExperimentRow, ModelRow, Pairs, Role, RunRow
 from steplog.stores.base import DATASET_CONTEXT, DatasetUse, Refused
-from steplog.stores.database import marks
+from steplog.stores.connection import Connection, marks
 
 DATASET = ", ".join(DatasetUse._fields[:-1])
 """The columns that describe a dataset."""
@@ -58,7 +57,7 @@ def model_row(values: Sequence[Any]) -> ModelRow:
     return ModelRow._make([*values[:-1], bool(values[-1])])
 
 
-class SQLiteRows:
+class CatalogRows:
     """A catalog's rows (`steplog.fold.Rows`) as the transaction of `connection` sees them."""
 
     def __init__(self, connection: Connection) -> None:
@@ -113,7 +112,8 @@ class SQLiteRows:
         """Set these pairs and leave the others."""
         table = _PAIRS[kind]
         self._connection.executemany(
-            f"INSERT OR REPLACE INTO {table.name} VALUES ({table.owner}, ?, ?)",
+            f"INSERT INTO {table.name} VALUES ({table.owner}, ?, ?) "
+            f"ON CONFLICT ({table.column}, key) DO UPDATE SET value = excluded.value",
             [(owner_id, *pair) for pair in pairs.items()],
         )
 
@@ -133,14 +133,14 @@ class SQLiteRows:
             described = [dataset.get(name) for name in DatasetUse._fields[:-1]]
             tags = dict(dataset.get("tags", {}))
             self._connection.execute(
-                f"INSERT OR IGNORE INTO datasets (experiment_id, {DATASET}) "
-                f"VALUES (?, {marks(described)})",
+                f"INSERT INTO datasets (experiment_id, {DATASET}) "
+                f"VALUES (?, {marks(described)}) ON CONFLICT DO NOTHING",
                 (experiment_id, *described),
             )
             self._connection.execute(
-                "INSERT OR IGNORE INTO run_datasets (run_no, dataset_no, context, tags) "
+                "INSERT INTO run_datasets (run_no, dataset_no, context, tags) "
                 "SELECT ?, dataset_no, ?, ? FROM datasets "
-                "WHERE (experiment_id, name, digest) = (?, ?, ?)",
+                "WHERE (experiment_id, name, digest) = (?, ?, ?) ON CONFLICT DO NOTHING",
                 (
                     run_no,
                     tags.get(DATASET_CONTEXT),
@@ -153,22 +153,25 @@ class SQLiteRows:
     def add_models(self, run_id: str, role: Role, models: Sequence[tuple[str, int]]) -> None:
         """Add models to those that a run used or made."""
         self._connection.executemany(
-            "INSERT OR IGNORE INTO run_models (run_no, role, model_id, step) "
-            f"VALUES ({_RUN_NO}, ?, ?, ?)",
+            "INSERT INTO run_models (run_no, role, model_id, step) "
+            f"VALUES ({_RUN_NO}, ?, ?, ?) ON CONFLICT DO NOTHING",
             [(run_id, role, *model) for model in models],
         )
 
-    def add_writer(self, run_id: str, writer_id: str) -> None:
-        """Remember that this writer has logged to the run."""
+    def add_writer(self, run_ids: Sequence[str], writer_id: str) -> None:
+        """Remember that this writer has logged to these runs."""
+        dialect = self._connection.dialect
         self._connection.execute(
-            f"INSERT OR IGNORE INTO writers VALUES ({_RUN_NO}, ?)", (run_id, writer_id)
+            "INSERT INTO writers (run_no, writer_id) SELECT run_no, ? FROM runs "
+            f"WHERE {dialect.among('run_id')} ON CONFLICT DO NOTHING",
+            (writer_id, dialect.listed(run_ids)),
         )
 
     def add_refusal(self, refused: Refused) -> None:
         """Remember that this operation was not accepted."""
         row = (refused.journal_id, refused.offset, *refused.refusal)
         self._connection.execute(
-            "INSERT INTO refusals (journal_id, offset, error_code, message, run_id) "
+            'INSERT INTO refusals (journal_id, "offset", error_code, message, run_id) '
             f"VALUES ({marks(row)})",
             row,
         )

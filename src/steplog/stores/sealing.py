@@ -11,7 +11,6 @@ full. Chunks that merely reach over one another stay as they are; readers merge 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
@@ -23,12 +22,7 @@ from steplog.exceptions import StoreDamaged
 from steplog.points import POINT, arrange
 from steplog.rows import OPEN_STATUSES
 from steplog.stores import chunks, tail
-from steplog.stores.database import (
-    LISTED,
-    Connection,
-    Database,
-    summaries_of,
-)
+from steplog.stores.connection import Chunk, Connection, Database, summaries_of
 from steplog.stores.schema import SUMMARY_COLUMNS
 from steplog.summary import (
     SUMMARY,
@@ -66,9 +60,9 @@ class _Sealed(NamedTuple):
 
 
 class _ChunksToTakeUp(NamedTuple):
-    """Chunks by their number, their size, and the index of their series among those sealed."""
+    """Chunks, how many points each has, and the index of its series among those sealed."""
 
-    chunk_ids: npt.NDArray[np.int64]
+    chunks: list[Chunk]
     counts: npt.NDArray[np.int64]
     owners: npt.NDArray[np.intp]
 
@@ -82,8 +76,8 @@ def due_runs(connection: Connection, seal_points: int) -> list[int]:
 
     """
     rows = connection.execute(
-        "SELECT run_no, status, sum(n), max(n_series) FROM tail JOIN runs USING (run_no) "
-        "GROUP BY run_no"
+        "SELECT run_no, status, CAST(sum(n) AS BIGINT), max(n_series) "
+        "FROM tail JOIN runs USING (run_no) GROUP BY run_no, status"
     )
     return [
         run_no
@@ -126,10 +120,11 @@ def _seal_oldest(database: Database, run_no: int) -> int:
     """Seal the blobs of a run that have waited longest; return the number of points."""
     sealed = _seal(database, run_no)
     with database.writing() as connection:
+        connection.lock_run(run_no)
         if not _still_there(connection, sealed):
             return 0
         _put_in_place(connection, sealed)
-        _settle_summaries(connection, run_no, sealed.series_ids)
+        settle_summaries(connection, run_no, sealed.series_ids)
         _give_back_space(connection)
     return int(sealed.counts.sum())
 
@@ -161,14 +156,14 @@ def _group(
     series_ids = sealed.series_ids
     parts = [np.empty(0, POINT)]  # nothing else, where another process has just sealed them
     for index in range(*np.searchsorted(again.owners, [first, last]).tolist()):
-        chunk_id = int(again.chunk_ids[index])
+        chunk = again.chunks[index]
         try:
-            columns = chunks.read(connection, chunk_id)
+            columns = chunks.read(connection, chunk)
         except StoreDamaged:
             # Left for `check` to report; the new points must not wait until it is repaired.
             continue
-        sealed.taken_up.append(chunk_id)
-        parts.append(tail.records(columns, int(series_ids[again.owners[index]])))
+        sealed.taken_up.append(chunk.chunk_id)
+        parts.append(tail.records(columns, chunk.series_id))
     parts += tail.read_blobs(connection, sealed.tail_ids, series_ids[first], series_ids[last - 1])
     return np.concatenate(parts)
 
@@ -186,20 +181,25 @@ def _chunks_to_take_up(
     connection: Connection, series_ids: npt.NDArray[np.uint32], new: npt.NDArray[np.void]
 ) -> _ChunksToTakeUp:
     """Find the chunks that may hold new points already, and half-full last ones."""
-    listed = json.dumps(series_ids.tolist())
-    last = f"SELECT chunk_id FROM chunks WHERE series_id = value ORDER BY {_DESCENDING} LIMIT 1"
+    dialect = connection.dialect
+    listed = dialect.listed(series_ids.tolist())
     rows = connection.execute(
-        f"SELECT {', '.join(SUMMARY_COLUMNS)}, series_id, chunk_id FROM chunks "
-        f"WHERE chunk_id IN (SELECT ({last}) FROM json_each(?)) "
-        f"OR (series_id IN {LISTED} AND last_step >= ?) ORDER BY series_id, {_ORDER}",
+        f"SELECT {', '.join(SUMMARY_COLUMNS)}, series_id, chunk_id FROM chunks WHERE chunk_id IN ("
+        "SELECT (SELECT chunk_id FROM chunks WHERE series_id = listed.value "
+        f"ORDER BY {_DESCENDING} LIMIT 1) FROM {dialect.table('BIGINT')} UNION "
+        f"SELECT chunk_id FROM chunks WHERE {dialect.among('series_id')} AND last_step >= ?"
+        f") ORDER BY series_id, {_ORDER}",
         (listed, listed, int(new["first_step"].min(initial=0))),
     ).fetchall()
     known = summaries_of(row[:-2] for row in rows)
     owners = np.searchsorted(series_ids, np.array([row[-2] for row in rows], np.uint32))
     is_last = np.append(owners[1:] != owners[:-1], True)[: owners.size]
     again = overlaps(known, new[owners]) | (is_last & (known["count"] < chunks.CHUNK_POINTS // 2))
-    chunk_ids = np.array([row[-1] for row in rows], np.int64)
-    return _ChunksToTakeUp(chunk_ids[again], known["count"][again], owners[again])
+    taken_up = [
+        Chunk(rows[index][-1], rows[index][-2], known[index : index + 1])
+        for index in np.flatnonzero(again).tolist()
+    ]
+    return _ChunksToTakeUp(taken_up, known["count"][again], owners[again])
 
 
 def _still_there(connection: Connection, sealed: _Sealed) -> bool:
@@ -207,37 +207,32 @@ def _still_there(connection: Connection, sealed: _Sealed) -> bool:
         ("tail", "tail_id", sealed.tail_ids),
         ("chunks", "chunk_id", sealed.taken_up),
     ):
-        query = f"SELECT count(*) FROM {table} WHERE {column} IN {LISTED}"
-        if connection.execute(query, (json.dumps(ids),)).fetchone() != (len(ids),):
+        query = f"SELECT count(*) FROM {table} WHERE {connection.dialect.among(column)}"
+        if connection.execute(query, (connection.dialect.listed(ids),)).fetchone() != (len(ids),):
             return False
     return True
 
 
 def _put_in_place(connection: Connection, sealed: _Sealed) -> None:
-    for table, column, ids in (
-        ("tail", "tail_id", sealed.tail_ids),
-        ("chunks", "chunk_id", sealed.taken_up),
-        ("chunk_bytes", "chunk_id", sealed.taken_up),
-    ):
-        connection.execute(f"DELETE FROM {table} WHERE {column} IN {LISTED}", (json.dumps(ids),))
-    for new in sealed.chunks:
-        chunks.write(connection, *new)
+    tail.remove(connection, sealed.tail_ids)
+    chunks.remove(connection, sealed.taken_up)
+    chunks.write(connection, sealed.chunks)
     connection.executemany(
         "UPDATE series SET waiting = waiting - ? WHERE series_id = ?",
-        zip(sealed.counts.tolist(), sealed.series_ids.tolist(), strict=True),
+        [*zip(sealed.counts.tolist(), sealed.series_ids.tolist(), strict=True)],
     )
 
 
-def _settle_summaries(
+def settle_summaries(
     connection: Connection, run_no: int, series_ids: npt.NDArray[np.uint32]
 ) -> None:
     """Summarise anew the series of which points may have been counted twice."""
     if tail.waits(connection, run_no) > _POINTS_AT_ONCE:
         return  # too many to look at here; they are sealed next, and then this is done
     rows = connection.execute(
-        f"SELECT series_id FROM series WHERE NOT exact AND series_id IN {LISTED} "
-        "ORDER BY series_id",
-        (json.dumps(series_ids.tolist()),),
+        "SELECT series_id FROM series WHERE exact = 0 AND "
+        f"{connection.dialect.among('series_id')} ORDER BY series_id",
+        (connection.dialect.listed(series_ids.tolist()),),
     ).fetchall()
     if not rows:
         return
@@ -256,7 +251,4 @@ def _settle_summaries(
 def _give_back_space(connection: Connection) -> None:
     """Shrink the file when nothing waits any more; until then new points use what became free."""
     if connection.execute("SELECT 1 FROM tail LIMIT 1").fetchone() is None:
-        [free_pages] = connection.execute("PRAGMA freelist_count").fetchone()
-        for _ in range(free_pages):
-            # Page by page, because Python's sqlite3 steps this statement only once.
-            connection.execute("PRAGMA incremental_vacuum(1)")
+        connection.give_back_space()

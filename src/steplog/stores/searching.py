@@ -2,7 +2,8 @@
 
 What a query means is said by `steplog.query.matches` and `sort_key`; this module says the same in
 SQL, and the property tests compare the two. SQLAlchemy only writes the text here: it is executed on
-the store's own connection.
+the store's own connection. What SQLite and PostgreSQL say differently is in `_SQLite` and
+`_Postgres`.
 
 Three things make it fast where there are many runs. What is known of a metric stands in the row of
 its series, so no point is read. The first condition on a metric leads: the index
@@ -14,14 +15,16 @@ from __future__ import annotations
 
 import json
 import math
-import struct
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.engine import Dialect
 
 from steplog.exceptions import invalid
 from steplog.operations import SeriesKey
@@ -36,15 +39,15 @@ from steplog.query import (
     split_part,
 )
 from steplog.rows import ExperimentRow, ModelRow, RunRow
-from steplog.stores.database import Connection
-from steplog.stores.pieces import read_group, read_pieces
+from steplog.stores.connection import Connection, bits_of, floats_of
+from steplog.stores.pieces import read_groups, read_pieces
 from steplog.stores.schema import SUMMARY_COLUMNS
 
 
 def _bits(value: float) -> int:
     """Return the integer by which the catalog keeps a float; it sorts as the float does."""
-    bits: int = struct.unpack("<q", struct.pack("<d", value))[0]
-    return bits if bits >= 0 else bits ^ 0x7FFF_FFFF_FFFF_FFFF
+    [bits] = bits_of(np.array([value]))
+    return bits
 
 
 _LOWEST, _HIGHEST, _NAN = (_bits(each) for each in (-math.inf, math.inf, math.nan))
@@ -57,7 +60,95 @@ MOST_ORDERS = 20
 """SQLite joins at most 64 tables, and each order may need one."""
 _LONGEST_PATTERN = 10_000
 
-_DIALECT = sqlite.dialect(paramstyle="qmark")
+
+class _Database(Protocol):
+    """How conditions are said to one kind of database."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """How SQLAlchemy writes."""
+        ...
+
+    def listed(self, values: Sequence[str]) -> sa.Select[Any]:
+        """Return any number of values by one parameter, for IN."""
+        ...
+
+    def pairs(self, rows: Sequence[tuple[int, int]]) -> sa.Select[Any]:
+        """Return any number of rows ``(run_no, value)``."""
+        ...
+
+    def like(
+        self, column: sa.ColumnElement[Any], pattern: str, sensitive: bool
+    ) -> sa.ColumnElement[bool]:
+        """Compare with a pattern; where it is not sensitive, A to Z count as a to z."""
+        ...
+
+    def number(self, digits: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return the number that a text of digits says."""
+        ...
+
+    def filtered(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return a column by whose index a search must not begin."""
+        ...
+
+
+class _SQLite:
+    dialect = sqlite.dialect(paramstyle="qmark")
+
+    def listed(self, values: Sequence[str]) -> sa.Select[Any]:
+        listed = sa.func.json_each(json.dumps(list(values))).table_valued("value")
+        return sa.select(listed.c.value)
+
+    def pairs(self, rows: Sequence[tuple[int, int]]) -> sa.Select[Any]:
+        pair = sa.func.json_each(json.dumps(rows)).table_valued("value").c.value
+        columns = (sa.func.json_extract(pair, path) for path in ("$[0]", "$[1]"))
+        return sa.select(*map(sa.ColumnElement.label, columns, ("run_no", "value")))
+
+    def like(
+        self, column: sa.ColumnElement[Any], pattern: str, sensitive: bool
+    ) -> sa.ColumnElement[bool]:
+        if not sensitive:  # SQLite's LIKE takes the letters A to Z for a to z
+            return column.op("LIKE", is_comparison=True)(pattern)
+        glob = "".join(_GLOB.get(character, character) for character in pattern)
+        return column.op("GLOB", is_comparison=True)(glob)
+
+    def number(self, digits: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return sa.cast(digits, sa.BigInteger)
+
+    def filtered(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return sa.literal_column(f"+{column}")  # the plus keeps the index from being used
+
+
+class _Postgres:
+    dialect: Dialect = PGDialect(paramstyle="qmark")  # type: ignore[no-untyped-call]
+
+    def listed(self, values: Sequence[str]) -> sa.Select[Any]:
+        return sa.select(sa.func.unnest(sa.cast(list(values), postgresql.ARRAY(sa.Text))))
+
+    def pairs(self, rows: Sequence[tuple[int, int]]) -> sa.Select[Any]:
+        columns = (
+            sa.func.unnest(sa.cast([row[i] for row in rows], postgresql.ARRAY(sa.BigInteger)))
+            for i in (0, 1)
+        )
+        return sa.select(*map(sa.ColumnElement.label, columns, ("run_no", "value")))
+
+    def like(
+        self, column: sa.ColumnElement[Any], pattern: str, sensitive: bool
+    ) -> sa.ColumnElement[bool]:
+        like = "LIKE" if sensitive else "ILIKE"  # texts are compared by code points
+        escaped = pattern.replace("\\", "\\\\")
+        return column.op(like, is_comparison=True)(escaped)
+
+    def number(self, digits: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        number = sa.cast(digits, sa.Numeric)
+        return sa.case((digits.op("~", is_comparison=True)("^[0-9]+$"), number), else_=0)
+
+    def filtered(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return column
+
+
+_DATABASES: dict[str, _Database] = {"sqlite": _SQLite(), "postgresql": _Postgres()}
+_GLOB = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
 
 
 def _table(name: str, *columns: str) -> sa.TableClause:
@@ -96,13 +187,15 @@ def search(connection: Connection, query: Query) -> list[str]:
             f"A search can have at most {MOST_CONDITIONS} conditions and {MOST_ORDERS} orders. Got "
             f"{len(query.conditions)} and {len(query.order)}."
         )
-    compiled = (
-        _Statement(connection, query)
-        .build()
-        .compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-    )
+    found = _execute(connection, _Statement(connection, query).build())
+    return [each for [each] in found]
+
+
+def _execute(connection: Connection, statement: sa.Select[Any]) -> list[Any]:
+    dialect = _DATABASES[connection.dialect.name].dialect
+    compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
     values = [compiled.params[name] for name in compiled.positiontup or ()]
-    return [each for [each] in connection.execute(str(compiled), values)]
+    return connection.execute(str(compiled), values).fetchall()
 
 
 class _Statement:
@@ -110,6 +203,7 @@ class _Statement:
 
     def __init__(self, connection: Connection, query: Query) -> None:
         self._connection = connection
+        self._database = _DATABASES[connection.dialect.name]
         self._query = query
         self._table = _tables[query.what]
         self._owner = self._table.c.run_no if query.what == "runs" else _ids[query.what]
@@ -128,8 +222,6 @@ class _Statement:
         statement = statement.where(*where, *self._scope()).order_by(*order)
         if self._query.limit is not None:
             statement = statement.limit(self._query.limit)
-        elif self._query.offset:
-            statement = statement.limit(-1)
         return statement.offset(self._query.offset) if self._query.offset else statement
 
     def _scope(self) -> Iterator[sa.ColumnElement[bool]]:
@@ -137,9 +229,9 @@ class _Statement:
         yield self._table.c.lifecycle_stage.in_(self._query.stages)
         if self._query.experiment_ids is not None:
             experiment: sa.ColumnElement[Any] = self._table.c.experiment_id
-            if self._leads:  # the plus keeps SQLite from beginning with an index of runs
-                experiment = sa.literal_column("+runs.experiment_id")
-            yield experiment.in_(_listed(self._query.experiment_ids))
+            if self._leads:
+                experiment = self._database.filtered(experiment)
+            yield experiment.in_(self._database.listed(self._query.experiment_ids))
         if self._query.datasets:
             measured = self._measured_by_model(None)
             yield sa.exists().where(measured.c.model_id == self._owner, self._on_datasets(measured))
@@ -149,7 +241,7 @@ class _Statement:
     def _condition(self, condition: Condition) -> sa.ColumnElement[bool]:
         field, what = condition.field, self._query.what
         if field.kind == "attribute":
-            return _compare(self._attribute(field), condition)
+            return self._compare(self._attribute(field), condition)
         if field.kind == "dataset":
             return self._used(condition)
         if field.kind == "metric":
@@ -159,7 +251,7 @@ class _Statement:
         found = (pairs.c[column] == self._owner) & (pairs.c.key == field.key)
         if condition.comparator == "IS NULL":
             return ~sa.exists().where(found)
-        return sa.exists().where(found, _compare(pairs.c.value, condition))
+        return sa.exists().where(found, self._compare(pairs.c.value, condition))
 
     def _attribute(self, field: Field) -> sa.ColumnElement[Any]:
         column: sa.ColumnElement[Any] = self._table.c[_OTHER_NAMES.get(field.key, field.key)]
@@ -176,12 +268,12 @@ class _Statement:
         return sa.exists().where(
             uses.c.run_no == self._owner,
             uses.c.dataset_no == datasets.c.dataset_no,
-            _compare(column, condition),
+            self._compare(column, condition),
         )
 
     def _metric(self, condition: Condition) -> sa.ColumnElement[bool]:
         values, part = self._values_of(condition.field)
-        holds = _compare_number(values.c.value, part, condition)
+        holds = self._compare_number(values.c.value, part, condition)
         if self._leads:
             return sa.exists().where(values.c.run_no == self._owner, holds)
         self._leads = True
@@ -197,17 +289,57 @@ class _Statement:
         value = series.c[PARTS[part]].label("value")
         alone = sa.select(series.c.run_no, value).where(series.c.key == key, series.c.alone == 1)
         # SQLite would look through all series of the key, for that index holds all it asks for.
-        siblings = "series INDEXED BY series_with_siblings WHERE key = ? AND alone = 0"
-        if not self._exists(siblings, key):
+        indexed = self._connection.dialect.indexed_by("series_with_siblings")
+        if not self._exists(f"series {indexed} WHERE key = ? AND alone = 0", key):
             return alone.subquery(self._name()), part
-        if part == "mean":
-            # The type checker knows aggregates of one argument only.
-            self._connection.create_aggregate("merged_mean", 2, _MergedMean)  # type: ignore[arg-type]
-        return sa.union_all(alone, _merged(key, part)).subquery(self._name()), part
+        merged = self._merged_means(key) if part == "mean" else _merged(key, part)
+        return sa.union_all(alone, merged).subquery(self._name()), part
+
+    def _merged_means(self, key: str) -> sa.Select[Any]:
+        """Return the mean of a metric of runs that have several series of it."""
+        rows = self._connection.execute(
+            "SELECT run_no, count - nan_count, mean FROM series WHERE key = ? AND alone = 0", (key,)
+        ).fetchall()
+        runs, owners = np.unique([row[0] for row in rows], return_inverse=True)
+        numbers = np.array([row[1] for row in rows], np.float64)
+        sums = np.where(numbers > 0, floats_of([row[2] for row in rows]) * numbers, 0.0)
+        with np.errstate(invalid="ignore"):  # no numbers, or infinities of both signs
+            means = np.bincount(owners, sums) / np.bincount(owners, numbers)
+        return self._database.pairs([*zip(runs.tolist(), bits_of(means), strict=True)])
 
     def _exists(self, source: str, key: str) -> bool:
         query = f"SELECT 1 FROM {source} LIMIT 1"
         return self._connection.execute(query, (key,)).fetchone() is not None
+
+    def _compare(
+        self, column: sa.ColumnElement[Any], condition: Condition
+    ) -> sa.ColumnElement[bool]:
+        """Compare a column of texts or of integers."""
+        comparator, value = condition.comparator, condition.value
+        if comparator == "IS NULL":
+            return column.is_(None)
+        if comparator == "IS NOT NULL":
+            return column.is_not(None)
+        if isinstance(value, tuple):
+            listed = column.in_(self._database.listed(value))
+            return listed if comparator == "IN" else ~listed
+        if comparator in ("LIKE", "ILIKE"):
+            pattern = str(value)
+            if len(pattern) > _LONGEST_PATTERN:
+                raise invalid(f"A pattern can have at most {_LONGEST_PATTERN} characters.")
+            return self._database.like(column, pattern, comparator == "LIKE")
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            value = math.copysign(math.inf, value)
+        return column.op(comparator, is_comparison=True)(value)
+
+    def _compare_number(
+        self, column: sa.ColumnElement[Any], part: str, condition: Condition
+    ) -> sa.ColumnElement[bool]:
+        """Compare what is asked of a metric."""
+        if part in _COUNTS:
+            return self._compare(column, condition)
+        holds = _within(column, condition)
+        return ~holds if condition.comparator == "!=" else holds
 
     # -- metrics of logged models ---------------------------------------------------------------
 
@@ -215,7 +347,7 @@ class _Statement:
         """Say that one of the points that were logged for a model satisfies a condition."""
         series = self._measured_by_model(condition.field.key)
         if condition.comparator == "=":
-            return self._owner.in_(_listed(self._with_a_point(series, condition)))
+            return self._owner.in_(self._database.listed(self._with_a_point(series, condition)))
         return sa.exists().where(
             series.c.model_id == self._owner,
             self._on_datasets(series),
@@ -231,14 +363,12 @@ class _Statement:
             _some_point(series, low),
             _some_point(series, high),
         )
-        compiled = statement.compile(dialect=_DIALECT)
-        values = [compiled.params[name] for name in compiled.positiontup or ()]
-        rows = self._connection.execute(str(compiled), values).fetchall()
+        rows = _execute(self._connection, statement)
         return [model_id for model_id, series_id in rows if self._holds(series_id, wanted)]
 
     def _holds(self, series_id: int, value: float) -> bool:
         pieces = read_pieces(self._connection, series_id)
-        groups = (read_group(self._connection, pieces, group) for group in pieces.groups())
+        groups = read_groups(self._connection, pieces, pieces.groups())
         return any(bool((columns.value == value).any()) for columns in groups)
 
     def _measured_by_model(self, key: str | None) -> sa.FromClause:
@@ -269,7 +399,7 @@ class _Statement:
         if field.kind == "attribute":
             value = self._attribute(field)
             if field.key == "experiment_id":
-                value = sa.cast(value, sa.BigInteger)
+                value = self._database.number(value)
             elif field.key == "status" and self._query.what == "models":
                 value = sa.case(STATUS_RANKS, value=value)
             rank: sa.ColumnElement[Any] = sa.case((value.is_(None), 2), else_=0)
@@ -317,53 +447,6 @@ class _Statement:
 
     def _name(self) -> str:
         return f"t{next(self._numbers)}"
-
-
-def _listed(values: Sequence[str]) -> sa.Select[Any]:
-    """Return any number of values by one parameter, for IN."""
-    listed = sa.func.json_each(json.dumps(list(values))).table_valued("value")
-    return sa.select(listed.c.value)
-
-
-def _compare(column: sa.ColumnElement[Any], condition: Condition) -> sa.ColumnElement[bool]:
-    """Compare a column of texts or of integers."""
-    comparator, value = condition.comparator, condition.value
-    if comparator == "IS NULL":
-        return column.is_(None)
-    if comparator == "IS NOT NULL":
-        return column.is_not(None)
-    if isinstance(value, tuple):
-        listed = column.in_(_listed(value))
-        return listed if comparator == "IN" else ~listed
-    if comparator in ("LIKE", "ILIKE"):
-        return _like(column, str(value), sensitive=comparator == "LIKE")
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        value = math.copysign(math.inf, value)
-    return column.op(comparator, is_comparison=True)(value)
-
-
-def _like(
-    column: sa.ColumnElement[Any], pattern: str, *, sensitive: bool
-) -> sa.ColumnElement[bool]:
-    if len(pattern) > _LONGEST_PATTERN:
-        raise invalid(f"A pattern can have at most {_LONGEST_PATTERN} characters.")
-    if not sensitive:  # SQLite's LIKE takes the letters A to Z for a to z
-        return column.op("LIKE", is_comparison=True)(pattern)
-    glob = "".join(_GLOB.get(character, character) for character in pattern)
-    return column.op("GLOB", is_comparison=True)(glob)
-
-
-_GLOB = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
-
-
-def _compare_number(
-    column: sa.ColumnElement[Any], part: str, condition: Condition
-) -> sa.ColumnElement[bool]:
-    """Compare what is asked of a metric."""
-    if part in _COUNTS:
-        return _compare(column, condition)
-    holds = _within(column, condition)
-    return ~holds if condition.comparator == "!=" else holds
 
 
 def _within(column: sa.ColumnElement[Any], condition: Condition) -> sa.ColumnElement[bool]:
@@ -414,9 +497,8 @@ def _merged(key: str, part: str) -> sa.Select[Any]:
     merged = {
         "min": sa.func.coalesce(sa.func.min(sa.case((numbers > 0, series.c.min_value))), _NAN),
         "max": sa.func.coalesce(sa.func.max(sa.case((numbers > 0, series.c.max_value))), _NAN),
-        "mean": sa.func.merged_mean(numbers, series.c.mean),
-        "count": sa.func.sum(series.c["count"]),
-        "nan_count": sa.func.sum(series.c.nan_count),
+        "count": sa.cast(sa.func.sum(series.c["count"]), sa.BigInteger),
+        "nan_count": sa.cast(sa.func.sum(series.c.nan_count), sa.BigInteger),
     }
     return some.add_columns(merged[part].label("value")).group_by(series.c.run_no)
 
@@ -433,19 +515,3 @@ def _place(
     )
     order = [rank.desc() if part == "last" else rank.asc() for rank in ranks]
     return sa.func.row_number().over(partition_by=partition, order_by=order)
-
-
-class _MergedMean:
-    """An aggregate of SQLite: the mean of several series, given how many numbers each has."""
-
-    def __init__(self) -> None:
-        self._numbers, self._sum = 0, 0.0
-
-    def step(self, numbers: int, mean: int, /) -> None:
-        if numbers:
-            bits = mean if mean >= 0 else mean ^ 0x7FFF_FFFF_FFFF_FFFF
-            self._numbers += numbers
-            self._sum += numbers * struct.unpack("<d", struct.pack("<q", bits))[0]
-
-    def finalize(self) -> int:
-        return _bits(self._sum / self._numbers) if self._numbers else _NAN

@@ -6,8 +6,8 @@ A blob holds the points of one batch and run, arranged (`steplog.points.arrange`
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,18 +18,15 @@ from steplog.points import POINT, Columns, arrange, series_starts, union
 from steplog.stores import chunks
 from steplog.stores.base import Batch
 from steplog.stores.catalog import SERIES_KEY
-from steplog.stores.database import (
-    LISTED,
-    Connection,
-    marks,
-    summaries_of,
-    summary_rows,
-)
-from steplog.stores.rows import SQLiteRows
+from steplog.stores.connection import Connection, summaries_of, summary_bits
+from steplog.stores.rows import CatalogRows
 from steplog.stores.schema import SUMMARY_COLUMNS
 from steplog.summary import SUMMARY, merge, overlaps, summarise_arranged
 
 _MOST_REMEMBERED = 200_000
+
+_Row = tuple[Any, ...]
+"""What tells a series from all others: the number of its run, and the columns of SERIES_KEY."""
 
 
 class SeriesIds:
@@ -37,7 +34,7 @@ class SeriesIds:
 
     def __init__(self) -> None:
         self._remembered: dict[SeriesKey, int] = {}
-        self._catalog: tuple[int, int] | None = None
+        self._catalog: object = None
 
     def forget(self) -> None:
         """Forget all numbers: the transaction that gave some of them was undone."""
@@ -71,15 +68,14 @@ def append(connection: Connection, batch: Batch, series_ids: SeriesIds) -> None:
     lengths = np.diff(series_starts(points)[1], append=points.size)
     if direct.any():
         at_once = np.repeat(direct, lengths)
-        for new in chunks.encode(points.compress(at_once)):
-            chunks.write(connection, *new)
+        chunks.write(connection, [*chunks.encode(points.compress(at_once))])
         points, run_nos = points.compress(~at_once), run_nos[~direct]
     _write(connection, points, run_nos)
 
 
 def read_series(connection: Connection, series_id: int) -> Columns:
     """Return the points of a series that wait in the tail, in order and each once."""
-    blobs = connection.execute(
+    blobs = connection.stream(
         # As they came: then most often all is in order already.
         "SELECT points FROM tail JOIN series USING (run_no) WHERE series_id = ? ORDER BY tail_id",
         (series_id,),
@@ -102,9 +98,15 @@ def records(columns: Columns, series_id: int) -> npt.NDArray[np.void]:
     return points
 
 
+def remove(connection: Connection, tail_ids: Sequence[int]) -> None:
+    """Remove blobs whose points stand in chunks now."""
+    query = f"DELETE FROM tail WHERE {connection.dialect.among('tail_id')}"
+    connection.execute(query, (connection.dialect.listed(tail_ids),))
+
+
 def waits(connection: Connection, run_no: int) -> int:
     """Return how many points of a run wait."""
-    query = "SELECT coalesce(sum(n), 0) FROM tail WHERE run_no = ?"
+    query = "SELECT CAST(coalesce(sum(n), 0) AS BIGINT) FROM tail WHERE run_no = ?"
     points: int = connection.execute(query, (run_no,)).fetchone()[0]
     return points
 
@@ -166,7 +168,7 @@ def read_blobs(
 def read_run(connection: Connection, run_no: int) -> npt.NDArray[np.void]:
     """Return all points of a run that wait, arranged together."""
     query = "SELECT points FROM tail WHERE run_no = ? ORDER BY tail_id"
-    rows = connection.execute(query, (run_no,))
+    rows = connection.stream(query, (run_no,))
     pieces = [np.frombuffer(blob, POINT) for [blob] in rows]
     return arrange(np.concatenate([np.empty(0, POINT), *pieces]))
 
@@ -178,30 +180,50 @@ def _blobs(connection: Connection, tail_ids: Iterable[int]) -> Iterator[npt.NDAr
 
 
 def _ensure_runs(connection: Connection, batch: Batch, run_ids: Iterable[str]) -> None:
-    rows = SQLiteRows(connection)
+    """See that these runs are there, and remember that the batch's writer has logged to them."""
+    dialect, rows = connection.dialect, CatalogRows(connection)
+    run_ids = [storable(SeriesKey(run_id, "")).run_id for run_id in run_ids]
+    listed = dialect.listed(run_ids)
+    query = f"SELECT run_id FROM runs WHERE {dialect.among('run_id')}"
+    known = {run_id for [run_id] in connection.execute(query, (listed,))}
     start_time = int(batch.points["timestamp"].min())
-    for key in (storable(SeriesKey(run_id, "")) for run_id in run_ids):
-        ensure_run(key.run_id, rows, start_time)
-        rows.add_writer(key.run_id, batch.writer_id)
+    for run_id in run_ids:
+        if run_id not in known:
+            ensure_run(run_id, rows, start_time)
+    rows.add_writer(run_ids, batch.writer_id)
 
 
 def _define(connection: Connection, keys: Iterable[SeriesKey]) -> list[int]:
+    """Return the numbers of series of runs that are there; those that are new are inserted."""
     keys = [storable(key) for key in keys]
-    run_ids = json.dumps([*{key.run_id for key in keys}])
-    query = f"SELECT run_id, run_no FROM runs WHERE run_id IN {LISTED}"
-    run_nos = dict(connection.execute(query, (run_ids,)))
+    dialect = connection.dialect
+    query = f"SELECT run_id, run_no FROM runs WHERE {dialect.among('run_id')}"
+    listed = dialect.listed([*{key.run_id for key in keys}])
+    run_nos = dict(connection.execute(query, (listed,)))
     rows = [(run_nos[key.run_id], *key[1:]) for key in keys]
-    columns = f"run_no, {SERIES_KEY}"
-    connection.executemany(
-        f"INSERT OR IGNORE INTO series ({columns}) VALUES ({marks(SeriesKey._fields)})", rows
+    known = _numbers_of(connection, rows)
+    new = [row for row in dict.fromkeys(rows) if row not in known]
+    if new:
+        connection.insert_many("series", ("run_no", *SeriesKey._fields[1:]), new)
+        connection.executemany(
+            "UPDATE series SET alone = 0 WHERE run_no = ? AND key = ? AND 1 < (SELECT count(*) "
+            "FROM series AS each WHERE each.run_no = series.run_no AND each.key = series.key)",
+            [row[:2] for row in new],
+        )
+        known.update(_numbers_of(connection, new))
+    return [known[row] for row in rows]
+
+
+def _numbers_of(connection: Connection, rows: Sequence[_Row]) -> dict[_Row, int]:
+    """Return the numbers of those of these series that the catalog has, and maybe of others."""
+    dialect = connection.dialect
+    run_nos, keys = ({row[column] for row in rows} for column in (0, 1))
+    found = connection.execute(
+        f"SELECT series_id, run_no, {SERIES_KEY} FROM series "
+        f"WHERE {dialect.among('run_no')} AND {dialect.among('key')}",
+        (dialect.listed([*run_nos]), dialect.listed([*keys])),
     )
-    connection.executemany(
-        "UPDATE series SET alone = 0 WHERE run_no = ?1 AND key = ?2 AND 1 < "
-        "(SELECT count(*) FROM series WHERE run_no = ?1 AND key = ?2)",
-        [row[:2] for row in rows],
-    )
-    look_up = f"SELECT series_id FROM series WHERE ({columns}) = ({marks(SeriesKey._fields)})"
-    return [connection.execute(look_up, row).fetchone()[0] for row in rows]
+    return {tuple(row): series_id for series_id, *row in found}
 
 
 def _merge_summaries(
@@ -216,13 +238,14 @@ def _merge_summaries(
     series_ids, new = summarise_arranged(points)
     rows = connection.execute(
         f"SELECT {', '.join(SUMMARY_COLUMNS)}, exact, waiting, run_no FROM series "
-        f"WHERE series_id IN {LISTED} ORDER BY series_id",
-        (json.dumps(series_ids.tolist()),),
+        f"WHERE {connection.dialect.among('series_id')} ORDER BY series_id",
+        (connection.dialect.listed(series_ids.tolist()),),
     ).fetchall()
     known = summaries_of(row[:-3] for row in rows)
     exact, waiting, run_nos = np.array([row[-3:] for row in rows], np.int64).reshape(-1, 3).T
     repeating = overlaps(known, new)
     direct = (new["count"] >= chunks.CHUNK_POINTS // 2) & ~repeating & (waiting == 0)
+    direct &= connection.home.at_once
     waiting += np.where(direct, 0, new["count"])
     exact = exact.astype(bool) & ~repeating
     write_summaries(connection, series_ids, merge(known, new), exact, waiting)
@@ -237,16 +260,13 @@ def write_summaries(
     waiting: npt.NDArray[np.int64] | None = None,
 ) -> None:
     """Write what is known of these series into their rows; `waiting` None leaves that as it is."""
-    names, values = [*SUMMARY_COLUMNS, "exact"], [exact.tolist()]
+    columns, rows = [*SUMMARY_COLUMNS, "exact"], [summary_bits(summaries), exact]
     if waiting is not None:
-        names.append("waiting")
-        values.append(waiting.tolist())
-    columns = ", ".join(f"{name} = ?" for name in names)
-    rows = zip(summary_rows(summaries), *values, series_ids.tolist(), strict=True)
-    connection.executemany(
-        f"UPDATE series SET {columns} WHERE series_id = ?",
-        [(*summary, *rest) for summary, *rest in rows],
-    )
+        columns.append("waiting")
+        rows.append(waiting)
+    columns.append("series_id")
+    table = np.column_stack([*rows, series_ids]).astype(np.int64)
+    connection.update_many("series", columns, table)
 
 
 def _write(
@@ -255,9 +275,8 @@ def _write(
     """Write one blob for each run; `run_nos` names the run of each series in the points."""
     _, starts = series_starts(points)
     run_of_point = np.repeat(run_nos, np.diff(starts, append=points.size))
+    rows = []
     for run_no in np.unique(run_nos).tolist():
         blob = points.compress(run_of_point == run_no)
-        row = (run_no, blob.size, int((run_nos == run_no).sum()), blob.tobytes())
-        connection.execute(
-            f"INSERT INTO tail (run_no, n, n_series, points) VALUES ({marks(row)})", row
-        )
+        rows.append((run_no, blob.size, int((run_nos == run_no).sum()), blob.tobytes()))
+    connection.insert_many("tail", ("run_no", "n", "n_series", "points"), rows)
