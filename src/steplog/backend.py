@@ -93,6 +93,19 @@ class Backend:
                 self._failed = time.monotonic(), error.message
                 raise
 
+    def store_as_it_is(self) -> Store:
+        """Return the store without ingesting first, for who brings a batch of another journal.
+
+        Raises:
+            StoreError: it cannot be used now.
+
+        """
+        ingestor = self._ingestor
+        if ingestor is None:  # else whoever just ingests, with the lock, is not waited for
+            with self._lock:
+                ingestor = self._open()
+        return ingestor.store
+
     def ingest(self, progress: Callable[[int], None] | None = None) -> IngestReport:
         """Ingest all journals; see `steplog.ingest.Ingestor.ingest`."""
         with self._lock:
@@ -122,6 +135,11 @@ class Backend:
         with forks.undisturbed:
             from steplog import journals
 
+        if self.place.shared:  # there may be thousands of journals, and ingest has looked at them
+            with self._lock, suppress(MlflowException):
+                if self._ingestor is None:
+                    self.ingest()
+                return self._open().live_writers()
         live = journals.live_writers(self.place.journals)
         if not self.exists():
             return live

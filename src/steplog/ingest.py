@@ -13,11 +13,12 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import TypeAlias
 
 from steplog import journals
 from steplog.exceptions import FormatTooNew, JournalDamaged, warn
 from steplog.journal import PAGE, SLOT, SUFFIX
-from steplog.journal_reader import STRETCH, JournalReader, Stretch
+from steplog.journal_reader import LOST_SECONDS, STRETCH, JournalReader, Stretch
 from steplog.stores.base import START, Batch, Position, Refused, Store
 from steplog.tally import tally
 
@@ -53,7 +54,8 @@ class Ingestor:
         store: where they go.
         directory: where the journals are; need not exist.
         keep: change nothing there: journals that were ingested to their end stay, for other
-            readers have stores of their own.
+            readers have stores of their own. There may be thousands, where opening a file takes a
+            round trip; so what cannot have changed is not opened again.
 
     """
 
@@ -62,6 +64,7 @@ class Ingestor:
         self.directory = directory
         self._keep = keep
         self._finished: set[str] = set()  # journals that stay, and grow no more
+        self._quiet: dict[str, _Look] = {}  # those that seem to, as they looked
         self._readers: dict[str, JournalReader] = {}
         self._positions: dict[str, Position] = {}
 
@@ -75,25 +78,41 @@ class Ingestor:
             progress: called now and then with the number of points ingested since the last call.
 
         Raises:
-            StoreError: the store cannot take them now. Nothing is lost; call again later.
+            StoreError: the store cannot take them now, or the directory not be read. Nothing is
+                lost; call again later.
 
         """
         report = IngestReport()
-        self._close_gone()
-        for path in journals.paths(self.directory) if paths is None else paths:
+        for path in self._all() if paths is None else self._some(paths):
             if path in self._finished:
                 continue
-            reader = self._open(path, report)
-            if reader is not None:
-                self._ingest(reader, report, progress)
+            try:
+                if self._keep:
+                    self._look(path, report, progress)
+                elif (reader := self._open(path, report)) is not None:
+                    self._ingest(reader, report, progress, final=reader.abandoned())
+            except FileNotFoundError:
+                self._forget(path)  # somebody else ingested it to its end
+            except OSError as error:
+                # One that nobody else may read, or that a server has moved: the others are read.
+                self._forget(path)
+                report.damaged.append(f"{path} cannot be read now: {error.strerror}.")
             if len(self._readers) > _MOST_OPEN and path in self._readers:
-                self._readers.pop(path).close()
+                self._readers[path].close()
         return report
 
     def ingest_orphans(self) -> IngestReport:
         """Ingest and remove the journals of writers that are gone, whoever they were."""
-        orphans = [r.path for r in journals.readers(self.directory) if not r.alive()]
+        orphans = [r.path for r in journals.readers(self.directory) if r.abandoned()]
         return self.ingest(orphans)
+
+    def live_writers(self) -> frozenset[str]:
+        """Return the ids of the writers that lived when their journals were ingested last."""
+        return frozenset(
+            reader.header.writer_id
+            for reader in self._readers.values()
+            if reader.silence() < LOST_SECONDS
+        )
 
     def close(self) -> None:
         """Give back the files and the store; the ingestor cannot be used afterwards."""
@@ -105,34 +124,69 @@ class Ingestor:
         """Return up to where the store has a journal."""
         return self.store.positions([journal_id]).get(journal_id, START)
 
-    def _close_gone(self) -> None:
+    def _all(self) -> list[str]:
+        """Return the paths of all journals there are, and forget those that are gone."""
+        found = journals.paths(self.directory)
+        for path in {*self._readers, *self._quiet, *self._finished}.difference(found):
+            self._forget(path)
+        return found
+
+    def _some(self, paths: Iterable[str]) -> Iterable[str]:
+        """Return the same paths, and forget journals that are gone."""
         for path in [path for path in self._readers if not os.path.exists(path)]:
-            self._readers.pop(path).close()
+            self._forget(path)
+        return paths
 
     # -- one journal ------------------------------------------------------------------------------
 
+    def _look(
+        self, path: str, report: IngestReport, progress: Callable[[int], None] | None
+    ) -> None:
+        """Ingest a journal that stays, unless it looks as it did when nothing more came."""
+        look = _look_of(path)
+        if self._quiet.get(path) == look:
+            return
+        reader = self._open(path, report)
+        if reader is None:
+            return
+        final = reader.complete()
+        self._ingest(reader, report, progress, final=final)
+        if final:
+            self._forget(path)
+            self._finished.add(path)
+        elif reader.silence() > LOST_SECONDS:
+            self._forget(path)
+            self._quiet[path] = look
+        else:
+            reader.close()
+
     def _open(self, path: str, report: IngestReport) -> JournalReader | None:
         """Return the journal's reader, kept from the last time; None where there is no journal."""
-        if path not in self._readers:
-            try:
+        try:
+            if path not in self._readers:
                 self._readers[path] = JournalReader(path)
-            except FileNotFoundError:
-                return None  # somebody else ingested it to its end
-            except JournalDamaged as error:
-                if journals.is_torn(path) and not self._keep:
-                    _bury(path, error, report)
-                return None
-            except FormatTooNew as error:
-                report.damaged.append(error.message)
-                return None
+            elif not self._readers[path].is_open:
+                self._readers[path].open()
+        except JournalDamaged as error:
+            if journals.is_torn(path) and not self._keep:
+                _bury(path, error, report)
+            return None
+        except FormatTooNew as error:
+            report.damaged.append(error.message)
+            return None
         return self._readers[path]
 
     def _ingest(
-        self, reader: JournalReader, report: IngestReport, progress: Callable[[int], None] | None
+        self,
+        reader: JournalReader,
+        report: IngestReport,
+        progress: Callable[[int], None] | None,
+        *,
+        final: bool,
     ) -> None:
+        """Ingest what a journal holds; `final` was asked before, so that what is read is all."""
         journal_id = reader.header.journal_id
         damaged = len(report.damaged)
-        final = not reader.alive()  # asked before reading: what is read then is all there is
         if journal_id not in self._positions:
             self._positions[journal_id] = self.position(journal_id)
         while stretch := reader.read(before := self._positions[journal_id], final=final):
@@ -150,10 +204,7 @@ class Ingestor:
                 progress(len(stretch.points))
             if not final and stretch.after.offset - before.offset < STRETCH * SLOT:
                 break  # that was all: looking again would copy a megabyte of zeros
-        if final and self._keep:
-            self._finished.add(reader.path)
-            self._forget(reader)
-        elif final:
+        if final and not self._keep:
             self._remove(reader, damaged=len(report.damaged) > damaged)
             report.removed.add(reader.path)
 
@@ -176,14 +227,17 @@ class Ingestor:
             position = later
         return position
 
-    def _forget(self, reader: JournalReader) -> None:
-        self._readers.pop(reader.path, None)
-        self._positions.pop(reader.header.journal_id, None)
-        reader.close()
+    def _forget(self, path: str) -> None:
+        reader = self._readers.pop(path, None)
+        if reader is not None:
+            self._positions.pop(reader.header.journal_id, None)
+            reader.close()
+        self._quiet.pop(path, None)
+        self._finished.discard(path)
 
     def _remove(self, reader: JournalReader, *, damaged: bool) -> None:
         """Remove a journal whose points are all in the store; keep one that was damaged, aside."""
-        self._forget(reader)
+        self._forget(reader.path)
         with suppress(FileNotFoundError):  # somebody else was faster
             if damaged:
                 kept = reader.path.removesuffix(SUFFIX) + journals.DAMAGED_SUFFIX
@@ -191,6 +245,15 @@ class Ingestor:
                 warn(f"A journal was damaged. What could be read is stored; it is kept as {kept}.")
             else:
                 os.unlink(reader.path)
+
+
+_Look: TypeAlias = tuple[int, int]
+"""When a file was changed last, and its size."""
+
+
+def _look_of(path: str) -> _Look:
+    found = os.stat(path)
+    return found.st_mtime_ns, found.st_size
 
 
 def _bury(path: str, error: JournalDamaged, report: IngestReport) -> None:

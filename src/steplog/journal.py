@@ -22,6 +22,7 @@ What is not here: which journal is written when (`steplog.recorder`), what opera
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import struct
@@ -71,6 +72,7 @@ _VITALS = struct.Struct("<qQQI")
 _FAULT_AT = 256
 _FAULT_BYTES = 768
 _PAYLOAD_BYTES = SLOT - _KIND.size
+_VANISHED = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 _SKIPPED = bytes(_PAYLOAD_BYTES) + _KIND.pack(SKIP)
 
 Buffer = mmap.mmap | bytearray
@@ -367,8 +369,10 @@ class _File:
         """Tell whether somebody deleted the file, or put another in its place."""
         try:
             return not os.path.samestat(os.fstat(self.fd), os.stat(self.path))
-        except (FileNotFoundError, NotADirectoryError):
-            return True
+        except OSError as error:
+            if error.errno in _VANISHED:
+                return True
+            raise
 
     def image(self) -> bytes:
         """Return the slots of the file, also when nobody else can open it any more."""
@@ -377,6 +381,10 @@ class _File:
     def end(self, dropped: int, held: int, fault: str) -> None:
         """Say in the header that the journal is complete, and close it."""
         try:
+            if self.header.liveness == HEARTBEAT:
+                # A network file system may show others the last write first; who sees that the
+                # journal is complete does not look again.
+                os.fsync(self.fd)
             self.stamp(dropped, held, fault, CLOSED)
         finally:
             self.close()
@@ -539,7 +547,7 @@ class MemoryJournal(_Slots):
 
 
 def save(directory: str, header: Header, slots: bytes) -> str:
-    """Write a whole journal at once and return its path.
+    """Write a whole journal at once, complete, and return its path.
 
     Its header comes last: a torn one is no journal at all.
 
@@ -547,11 +555,12 @@ def save(directory: str, header: Header, slots: bytes) -> str:
         OSError: the disk refuses; nothing is left behind.
 
     """
-    file = _File(directory, header)
+    file = _File(directory, header._replace(liveness=HEARTBEAT, state=CLOSED))
     try:
         written = 0
         while written < len(slots):
             written += filesystem.write_at(file.fd, slots[written:], PAGE + written)
+        os.fsync(file.fd)  # a network file system may show others the header before the slots
         file._begin()
     except BaseException:
         file.discard()

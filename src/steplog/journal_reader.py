@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steplog import filesystem, operations
-from steplog.exceptions import FormatTooNew, JournalDamaged, MlflowException
+from steplog.exceptions import FormatTooNew, JournalDamaged
 from steplog.journal import (
     CLOCK,
     CLOSED,
@@ -43,7 +43,9 @@ from steplog.stores.base import Position
 STRETCH = 1 << 15
 """Slots that are read at once: one MiB, which the processor's caches still hold."""
 LOST_SECONDS = 60.0
-"""A heartbeat older than this, where no lock tells, means that the writer is gone."""
+"""A heartbeat older than this, where no lock tells, means that the writer is gone …"""
+ABANDONED_SECONDS = 24 * 3600.0
+"""… and one older than this that it never comes back: the clocks of two hosts may differ."""
 
 _PART = SLOT - 4
 _HEAD = np.dtype(
@@ -94,6 +96,9 @@ class JournalReader:
     Args:
         path: the file.
 
+    Attributes:
+        header: as it was when it was read last.
+
     Raises:
         FileNotFoundError: it is not there (any more).
         JournalDamaged: it does not begin with a journal's header (yet).
@@ -103,18 +108,36 @@ class JournalReader:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        self._fd = -1
         self._series: dict[int, SeriesKey] = {}
         self._learned = PAGE  # series definitions before this offset are in _series
+        self._heard: float | None = None  # when the last heartbeat came, by the monotonic clock
+        self.open()
+
+    def open(self) -> None:
+        """Open the file and read its header; raises as the class does.
+
+        On a network file system this is also how to see what others have written since: a file
+        that stays open may look for a minute as it did before.
+        """
+        self.close()
+        self._fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         try:
             self.header = self.read_header()
-        except MlflowException:
+        except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._fd)
+        """Close the file; what was learned of it is still known when it is opened again."""
+        if self._fd != -1:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open."""
+        return self._fd != -1
 
     def read_header(self) -> Header:
         """Read the header as it is now; its heartbeat and its fault change while it is written."""
@@ -126,21 +149,51 @@ class JournalReader:
                 f"{self.path} is a journal of format {header.format}; this steplog reads formats "
                 f"up to {FORMAT}. Upgrade steplog to read it; nothing was changed."
             )
+        if self._heard is None:
+            # Only once are the clocks of two hosts compared: later a heartbeat is new or is not.
+            age = max(time.time() - header.heartbeat_ms / 1000, 0.0)
+            self._heard = time.monotonic() - age
+        elif header.heartbeat_ms != self.header.heartbeat_ms:
+            self._heard = time.monotonic()
         return header
 
-    def alive(self) -> bool:
-        """Tell whether the journal may still grow. Once False, it is False for ever."""
-        header = self.read_header()
+    def complete(self) -> bool:
+        """Tell whether the journal is certain not to grow any more. Once True, it stays so."""
+        header = self.header = self.read_header()
+        here = header.boot_id == boot_id()
         if header.state == CLOSED:
-            return False
+            return True
         if header.liveness == LOCKED:
-            free = filesystem.try_lock(self._fd, shared=True)
-            if free:
-                filesystem.unlock(self._fd)
-            return not free
-        if header.host == hostname() and header.boot_id == boot_id() and not _runs(header.pid):
+            return here and not self._locked()
+        return here and header.host == hostname() and not _runs(header.pid)
+
+    def alive(self) -> bool:
+        """Tell whether the writer seems to live; one that does not may still come back."""
+        if self.complete():
             return False
-        return time.time() - header.heartbeat_ms / 1000 < LOST_SECONDS
+        if self.header.liveness == LOCKED and self._locked():
+            return True
+        return self.silence() < LOST_SECONDS
+
+    def abandoned(self) -> bool:
+        """Tell whether the journal may be taken for complete, and removed when it was ingested."""
+        if self.complete():
+            return True
+        if self.header.liveness == LOCKED:
+            # A lock of another boot: of before a restart, or of a host that shares this file
+            # system and not its locks.
+            return not self._locked() and self.silence() >= LOST_SECONDS
+        return self.silence() >= ABANDONED_SECONDS
+
+    def silence(self) -> float:
+        """Return for how many seconds no new heartbeat has come, as far as is known here."""
+        return 0.0 if self._heard is None else time.monotonic() - self._heard
+
+    def _locked(self) -> bool:
+        free = filesystem.try_lock(self._fd, shared=True)
+        if free:
+            filesystem.unlock(self._fd)
+        return not free
 
     def pending(self, position: Position) -> Pending:
         """Tell what stands behind a position, without decoding more of it than one time."""
@@ -166,10 +219,10 @@ class JournalReader:
         self._scan(offset, slots, found)
         end = offset + len(slots) * SLOT
         self._learned = max(self._learned, end)
-        after = Position(end, () if final else tuple(found.holes))
+        points = self._explained(found, final)
+        after = Position(end, () if final else tuple(sorted(found.holes)))
         if after == position:
             return None
-        points = self._explained(found)
         series = {number: self._series[number] for number in np.unique(points["series"]).tolist()}
         return Stretch(after, found.operations, points, series, found.damaged)
 
@@ -218,7 +271,9 @@ class JournalReader:
     def _scan(self, start: int, slots: Slots, found: _Findings) -> None:
         """Sort the slots from offset `start` on into what they are."""
         kinds = slots["kind"]
-        found.points.append(slots[(kinds == POINT) | (kinds == CLOCK)])
+        points = np.flatnonzero((kinds == POINT) | (kinds == CLOCK))
+        found.points.append(slots[points])
+        found.offsets.append(start + points * SLOT)
         found.holes += _ranges(start, np.flatnonzero(kinds == EMPTY))
         for index in np.flatnonzero((kinds == SERIES) | (kinds == OPERATION)).tolist():
             self._decode(start + index * SLOT, found)
@@ -258,8 +313,8 @@ class JournalReader:
                 self._decode(self._learned + index * SLOT, ignored)
             self._learned += slots.size * SLOT
 
-    def _explained(self, found: _Findings) -> Slots:
-        """Return the points, in ms; leave out those whose series definition was damaged."""
+    def _explained(self, found: _Findings, final: bool) -> Slots:
+        """Return the points, in ms; leave out those whose series definition is not there."""
         points = np.concatenate(found.points)
         clock = points["kind"] == CLOCK
         seconds = points["timestamp"][clock].view(np.float64)
@@ -271,7 +326,10 @@ class JournalReader:
             self._learned = PAGE
             self._learn(os.fstat(self._fd).st_size)
             known = np.isin(points["series"], list(self._series))
-        if not known.all():
+        if not known.all() and found.holes and not final:
+            # A network file system may show what was written later first: so look at it again.
+            found.holes += _ranges(0, np.concatenate(found.offsets)[~known] // SLOT)
+        elif not known.all():
             lost = int((~known).sum())
             found.damaged.append(f"{self.path}: {lost} points of a series that is not defined")
         return points[known]
@@ -283,6 +341,7 @@ class _Findings:
     def __init__(self) -> None:
         self.operations: list[tuple[int, Operation]] = []
         self.points: list[Slots] = []
+        self.offsets: list[npt.NDArray[np.int64]] = []  # of the points
         self.holes: list[tuple[int, int]] = []
         self.damaged: list[str] = []
 

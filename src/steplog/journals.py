@@ -69,10 +69,19 @@ class JournalState(NamedTuple):
 
 
 def paths(directory: str, suffix: str = SUFFIX) -> list[str]:
-    """Return the paths of all journals, oldest first."""
-    with suppress(FileNotFoundError), os.scandir(directory) as entries:
-        return sorted(entry.path for entry in entries if entry.name.endswith(suffix))
-    return []
+    """Return the paths of all journals, oldest first.
+
+    Raises:
+        StoreError: the directory cannot be read now.
+
+    """
+    try:
+        with os.scandir(directory) as entries:
+            return sorted(entry.path for entry in entries if entry.name.endswith(suffix))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StoreError(f"{directory} cannot be read now: {error.strerror}.") from error
 
 
 def is_torn(path: str) -> bool:
@@ -96,7 +105,7 @@ def readers(directory: str) -> Iterator[JournalReader]:
     for path in paths(directory):
         try:
             reader = JournalReader(path)
-        except (FileNotFoundError, JournalDamaged, FormatTooNew):
+        except (OSError, JournalDamaged, FormatTooNew):
             continue
         try:
             yield reader
@@ -128,6 +137,8 @@ def _state(path: str, position: Callable[[str], Position] | None) -> JournalStat
     except (FormatTooNew, JournalDamaged) as error:
         new = isinstance(error, JournalDamaged) and not is_torn(path)
         return None if new else JournalState(path, _name(path), fault=error.message)
+    except OSError as error:
+        return JournalState(path, _name(path), fault=f"cannot be read now: {error.strerror}")
     header = reader.header
     known = None
     if position is not None:

@@ -138,14 +138,15 @@ SETTINGS: tuple[Setting, ...] = (
         "auto",
         "Whether a process that logs moves its journal into the store itself. "
         "auto: not on file systems that are shared with other hosts. With off it opens no store at "
-        "all; a reader, or `steplog ingest --watch`, does the work.",
+        "all, and takes its directory for shared; a reader, or `steplog ingest --watch`, does the "
+        "work.",
     ),
     Setting(
         "STEPLOG_JOURNAL",
         ("auto", "mmap", "append"),
         "auto",
-        "How journals are written. auto: mmap on local file systems, append on network ones, "
-        "where mapped writes are not safe.",
+        "How journals are written. auto: mmap on local file systems, append on shared ones, where "
+        "mapped writes are not safe.",
     ),
     Setting(
         "STEPLOG_DURABILITY",

@@ -21,6 +21,7 @@ What is not here: what the slots say (`steplog.recorder`), and everything that r
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -202,10 +203,13 @@ class Writer:
         os.makedirs(self.directory, exist_ok=True)
         kind = filesystem.filesystem_type(self.directory)
         durable = settings.get("STEPLOG_DURABILITY") == "power"
+        # Who lets nobody ingest here may know more of the file system than its name tells.
+        shared = filesystem.is_network(kind) or settings.get("STEPLOG_INGEST") == "off"
         how = settings.get("STEPLOG_JOURNAL")
         if how == "auto":
-            how = "mmap" if filesystem.can_map(kind) and not durable else "append"
-        liveness = HEARTBEAT if filesystem.is_network(kind) else LOCKED
+            mapped = filesystem.can_map(kind) and not (shared or durable)
+            how = "mmap" if mapped else "append"
+        liveness = HEARTBEAT if shared else LOCKED
         header = self._new_header(liveness, durable=durable)
         preamble = self._preamble()
         fresh = (MappedJournal if how == "mmap" else AppendedJournal)(
@@ -266,7 +270,10 @@ class Writer:
                 continue  # it is the only copy; `look_after` writes another
             if at_once or self._overdue(journal) or not journal.unwritten():
                 del self._retired[journal]
-                journal.end(*self._vitals())
+                try:
+                    journal.end(*self._vitals())
+                except OSError as error:  # what a network file system took may fail this late
+                    self._trouble(error)
 
     def _overdue(self, journal: FileJournal) -> bool:
         return time.monotonic() - self._retired[journal] >= PATIENCE_SECONDS
@@ -309,14 +316,28 @@ class Writer:
                     self._turn_to(self._begin_file())
             if journal.unwritten() and not self._overdue(journal):
                 continue  # a point that is written after the copy was made would be lost
-            header = self._new_header(LOCKED)
-            self.saved.append(save(self.directory, header, journal.image()))
+            self._save_deleted(journal)
             self._retired.pop(journal, None)
-            journal.close()
+            with suppress(OSError):
+                journal.close()
+
+    def _save_deleted(self, journal: FileJournal) -> None:
+        try:
+            image = journal.image()
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+            # Deleted on another host: there is no copy here that could be read.
             warn(
-                f"{journal.path} was deleted while steplog wrote it. The directory is made again, "
-                "with what the journals of this process still hold."
+                f"{journal.path} was deleted on another host while steplog wrote it. What nobody "
+                "had read of it is lost; logging goes on in another journal."
             )
+            return
+        self.saved.append(save(self.directory, self._new_header(LOCKED), image))
+        warn(
+            f"{journal.path} was deleted while steplog wrote it. The directory is made again, "
+            "with what the journals of this process still hold."
+        )
 
     def _turn_early(self) -> None:
         # A thread that logs should not have to wait for a file to be made.
