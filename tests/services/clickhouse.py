@@ -67,9 +67,6 @@ CONFIG = string.Template("""\
     <node><host>127.0.0.1</host><port>$zookeeper</port></node>
     <session_timeout_ms>4000</session_timeout_ms>
   </zookeeper>
-  <merge_tree>
-    <zookeeper_session_expiration_check_period>1</zookeeper_session_expiration_check_period>
-  </merge_tree>
   <distributed_ddl><path>/clickhouse/ddl</path></distributed_ddl>
   <remote_servers><$cluster>$shards</$cluster></remote_servers>
 </yandex>
