@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 DEFAULT_DIRECTORY = "steplog-store"
 LOCK_SECONDS = 30.0
+CONSULT_SECONDS = 2.0
+"""How long a call that logs may send to a far store what waits for it, before it goes on."""
 _SHARED_SCHEMES = ("steplog:", "http:", "https:")
 """Those that steplog takes from MLflow's own setting."""
 _backends: dict[str, Backend] = {}
@@ -62,10 +64,21 @@ class Backend:
 
         There is nothing to look at in a directory that holds nothing yet; and a process that must
         not ingest (STEPLOG_INGEST=off, network file systems) opens no store to write.
+
+        Raises:
+            StoreError: it cannot be read now, or is far and lacks more than can be sent at once.
+
         """
         if not self.ingests() or not self.exists():
             return None
-        return self.store()
+        until = time.monotonic() + CONSULT_SECONDS
+
+        def hurry(points: int) -> None:
+            # Between two batches: what was sent so far is there.
+            if self.place.kind != "directory" and time.monotonic() > until:
+                raise StoreError(f"{self.place.name} is still being sent what waited for it.")
+
+        return self.store(hurry)
 
     def exists(self) -> bool:
         """Tell whether there is anything to look at; a far store is taken to be there."""
@@ -73,8 +86,11 @@ class Backend:
         catalog = os.path.join(place.catalog, places.CATALOG)
         return place.kind != "directory" or any(map(os.path.exists, (catalog, place.journals)))
 
-    def store(self) -> Store:
+    def store(self, progress: Callable[[int], None] | None = None) -> Store:
         """Return the store for reading, with everything that was logged until now.
+
+        Args:
+            progress: see `steplog.ingest.Ingestor.ingest`.
 
         Raises:
             StoreError: it cannot be read now.
@@ -87,7 +103,7 @@ class Backend:
             if self._failed is not None and self._failed[0] >= began:
                 raise StoreError(self._failed[1])
             try:
-                self.ingest()
+                self.ingest(progress)
                 return self._open().store
             except StoreError as error:
                 self._failed = time.monotonic(), error.message
