@@ -42,6 +42,7 @@ class Served:
 
     Attributes:
         client: the server's own.
+        app: answers requests.
 
     """
 
@@ -49,7 +50,7 @@ class Served:
         self.client = Client(str(directory), artifact_root, trusting=False)
         service = Service.of(self.client, artifact_root or "", "3.17.2")
         guard = Guard(Tokens(str(directory), demanded=False), "127.0.0.1", (), ())
-        self._app = App(service, self.client.backend, guard, ENDPOINTS, 1 << 26)
+        self.app = App(service, self.client.backend, guard, ENDPOINTS, 1 << 26)
         self._routes = Routes(ENDPOINTS)
 
     def answer(
@@ -67,8 +68,8 @@ class Served:
         assert route.endpoint is not None, f"nothing is at {method} {path}"
         admission = Admission(Head(method, path, query, {}), route.endpoint, caller, route.params)
         data = body if isinstance(body, bytes) else b"" if body is None else dumped(body)
-        answer = self._app.answer_at_once(admission, data) if at_once else None
-        return answer or self._app.answer(admission, data)
+        answer = self.app.answer_at_once(admission, data) if at_once else None
+        return answer or self.app.answer(admission, data)
 
     def call(
         self,

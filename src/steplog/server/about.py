@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import version
 
 from steplog.server import answers, openapi, site
-from steplog.server.endpoint import API_3, Answer, Endpoint, Request, Service
+from steplog.server.endpoint import API_3, OURS, Answer, Endpoint, Request, Service
+from steplog.server.storage_messages import About
+from steplog.server.wire import answer
+from steplog.stores.wire import VERSION
 
 
 def endpoints(others: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
     """Return all endpoints of a server, those that are not about the server itself among them."""
 
     @cache  # making it takes 20 ms that only who asks for it should wait for
-    def document(version: str) -> Answer:
-        return answers.json_answer(openapi.document(table, version))
+    def document(mlflow_version: str) -> Answer:
+        return answers.json_answer(openapi.document(table, mlflow_version))
 
     def describe(service: Service, request: Request) -> Answer:
         """Return this document."""
@@ -28,6 +32,7 @@ def endpoints(others: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
         Endpoint("GET", "/version", _version, "open", ("",)),
         Endpoint("GET", "/openapi.json", describe, "read", ("",)),
         Endpoint("GET", "/mlflow/server-info", _server_info, "read", API_3),
+        Endpoint("GET", "/about", _about, "open", OURS, None, About),
         *site.ENDPOINTS,
         *others,
     )
@@ -42,6 +47,11 @@ def _health(service: Service, request: Request) -> Answer:
 def _version(service: Service, request: Request) -> Answer:
     """Return the version of MLflow, not ours: its client decides by it what it may send."""
     return answers.page(service.version)
+
+
+def _about(service: Service, request: Request) -> Answer:
+    """Tell which steplog this is; a client tells it by this from a server of MLflow's."""
+    return answer(About(version("steplog"), VERSION))
 
 
 def _server_info(service: Service, request: Request) -> Answer:

@@ -128,18 +128,22 @@ class App:
     # trust this machine's disk where servers share a database: another one answers it next.
 
     def _require_disk(self, endpoint: Endpoint) -> None:
-        if endpoint.role in ("write", "admin") and self._writer.held_bytes():
+        if _journals(endpoint) and self._writer.held_bytes():
             raise self._not_durable()
 
     def _require_durable(self, endpoint: Endpoint) -> None:
         writer = self._writer
-        if endpoint.role in ("write", "admin") and (writer.fault or writer.held_bytes()):
+        if _journals(endpoint) and (writer.fault or writer.held_bytes()):
             raise self._not_durable()
-        if self._far and endpoint.role in ("write", "admin") and not self._recorder.flush():
+        if self._far and _journals(endpoint) and not self._recorder.flush():
             raise StoreError(f"The server {self._writer.store_fault or 'is busy'}. Try again.")
 
     def _not_durable(self) -> StoreError:
         return StoreError(f"The server {self._writer.fault or 'waits for its disk'}. Try again.")
+
+
+def _journals(endpoint: Endpoint) -> bool:
+    return endpoint.role in ("write", "admin") and not endpoint.direct
 
 
 def _request(admission: Admission, body: bytes) -> Request:

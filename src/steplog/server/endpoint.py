@@ -146,12 +146,13 @@ class Endpoint(NamedTuple):
         handle: answers a request. It may wait for the store: it runs in a thread.
         role: the least that may call it.
         prefixes: what stands before the path; each with it is an address of the endpoint.
-        request: the message that it takes, for `steplog.server.openapi`.
-        answer: the message that it gives; a text is the type of an answer that is none.
+        request: the message that it takes, for `steplog.server.openapi` …
+        answer: … and the message that it gives; a text is the type of what is no message.
         at_once: answers a request without waiting for anything but the journal, or returns None to
             have `handle` called instead. It runs in the event loop, for short bodies only, and
             keeps every other request waiting: microseconds are fine, a look at the store is not.
         page: a person looks at it, in a browser: who has no token is asked for one.
+        direct: what it writes goes straight to the store, and not through the server's journal.
 
     """
 
@@ -164,3 +165,4 @@ class Endpoint(NamedTuple):
     answer: object = None
     at_once: Callable[[Service, Request], Answer | None] | None = None
     page: bool = False
+    direct: bool = False

@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import NoReturn
 
 from steplog.exceptions import MlflowException
-from steplog.server import charts, details, experiments, metrics, models, runs, table
+from steplog.server import charts, details, experiments, metrics, models, runs, storage, table
 from steplog.server import messages as m
+from steplog.server import storage_messages as s
 from steplog.server import view_messages as v
 from steplog.server.endpoint import API, API_3, OURS, Endpoint, Handler, Request, Role, Service
 
@@ -44,6 +45,13 @@ def _write(
 
 def _own(method: str, path: str, handle: Handler, request: Shape, answer: Shape | str) -> Endpoint:
     return Endpoint(method, path, handle, "read", OURS, request, answer)
+
+
+def _kept(path: str, handle: Handler, request: Shape = None, role: Role = "read") -> Endpoint:
+    method = "GET" if request is None else "POST"
+    return Endpoint(
+        method, f"/store/{path}", handle, role, OURS, request, storage.CONTENT_TYPE, direct=True
+    )
 
 
 def _refused(
@@ -160,4 +168,32 @@ VIEW = (
     _own("POST", "/points", charts.points, v.PointsQuery, charts.CSV),
 )
 
-ENDPOINTS: tuple[Endpoint, ...] = (*EXPERIMENTS, *RUNS, *METRICS, *MODELS, *ARTIFACTS, *VIEW)
+STORE = (
+    # PUT, for it may be repeated; and no page of another site can send one without asking.
+    _kept("batches", storage.apply, role="write")._replace(
+        method="PUT", request=storage.CONTENT_TYPE
+    ),
+    _kept("positions", storage.positions, s.Journals),
+    _kept("refusals", storage.refusals, s.SomeRefusals),
+    _kept("experiments", storage.experiments, s.SomeExperiments),
+    _kept("runs", storage.runs, s.SomeRuns),
+    _kept("models", storage.models, s.SomeModels),
+    _kept("datasets", storage.datasets, s.SomeDatasets),
+    _kept("search", storage.search, s.Search),
+    _kept("series", storage.series, s.SomeSeries),
+    _kept("keys", storage.keys, s.WholeRuns),
+    _kept("pair-keys", storage.pair_keys, s.WholeRuns),
+    _kept("children", storage.children, s.WholeRuns),
+    _kept("points", storage.points, s.SomePoints),
+    _kept("outline", storage.outline, s.OneSeries),
+    _kept("survey", storage.survey, s.Survey),
+    _kept("beats", storage.beat, s.Writers, "write"),
+    _kept("beating", storage.beating),
+    _kept("seal", storage.seal, s.Sealing, "write"),
+    _kept("check", storage.check),
+    _kept("stats", storage.stats),
+)
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *EXPERIMENTS, *RUNS, *METRICS, *MODELS, *ARTIFACTS, *VIEW, *STORE,
+)  # fmt: skip

@@ -126,12 +126,10 @@ def _operation(endpoint: Endpoint, schemas: dict[str, Json]) -> Json:
     }
     if endpoint.request is None:
         return operation
-    kind = _name(endpoint.request)
     if endpoint.method == "GET":
-        operation["parameters"] += _query_parameters(schemas[kind])
+        operation["parameters"] += _query_parameters(schemas[_name(endpoint.request)])
     else:
-        content = {"application/json": {"schema": _reference(kind)}}
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = {"required": True, "content": _content(endpoint.request)}
     return operation
 
 
@@ -153,16 +151,21 @@ def _responses(endpoint: Endpoint) -> Json:
         error["text/html"] = {}  # who has no token is asked for one
     if endpoint.handle is no_artifacts:
         return {"default": {"description": "Always: NOT_IMPLEMENTED.", "content": error}}
-    if isinstance(endpoint.answer, str):
-        content: Json = {endpoint.answer.partition(";")[0]: {}}
-    elif endpoint.answer is None:
-        content = {kind: {} for kind in _TEXT_TYPES}
+    if endpoint.answer is None:
+        content: Json = {kind: {} for kind in _TEXT_TYPES}
     else:
-        content = {"application/json": {"schema": _reference(_name(endpoint.answer))}}
+        content = _content(endpoint.answer)
     return {
         "200": {"description": "Done.", "content": content},
         "default": {"description": "Not done; the message says why.", "content": error},
     }
+
+
+def _content(shape: object) -> Json:
+    """Return what a body is: a message, or something of a type that a text names."""
+    if isinstance(shape, str):
+        return {shape.partition(";")[0]: {}}
+    return {"application/json": {"schema": _reference(_name(shape))}}
 
 
 def _reference(kind: str) -> Json:

@@ -127,7 +127,7 @@ class Http:
             self._reset()
         pause = self._patience.remaining()
         if pause:
-            raise StoreError(f"{self._trouble} It is tried again in {pause:.0f} s.")
+            raise StoreError(f"{self._trouble} It is tried again in {max(pause, 1.0):.0f} s.")
         with self._translated():
             connection, response = self._send(method, path, body, headers or {}, once)
         reply = Reply(self, response)

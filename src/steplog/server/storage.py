@@ -1,0 +1,220 @@
+"""The store itself over HTTP: each function answers one method of `steplog.stores.base.Store`.
+
+So one steplog keeps what another logged (`steplog.stores.remote`). Unlike everything else that a
+server takes, a batch does not go through the server's journal: it comes from a journal, and is
+answered once the store has committed it. Whoever gets no answer sends it again; the position in it
+sees to it that it counts once.
+
+Only for who may see all experiments: a batch may hold anything of any of them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from steplog.exceptions import JournalDamaged, MlflowException, StoreDamaged, invalid
+from steplog.operations import SeriesKey
+from steplog.query import Query
+from steplog.server import storage_messages as m
+from steplog.server.endpoint import Answer, Request, Service
+from steplog.server.wire import decode
+from steplog.stores import wire
+from steplog.stores.base import Batch, Store
+
+T = TypeVar("T")
+
+CONTENT_TYPE = "application/octet-stream"
+
+_NEEDS = re.compile("[012]*")
+
+
+def apply(service: Service, request: Request) -> Answer:
+    """Apply one stretch of one journal, and answer once the store has committed it."""
+    batch = _batch(request.body)
+    refused = _bare(service, request).apply(batch)
+    return _frames(wire.encode_values(wire.APPLIED, [refused]))
+
+
+def positions(service: Service, request: Request) -> Answer:
+    """Return up to where journals have been applied."""
+    found = _bare(service, request).positions(decode(m.Journals, request.body).journal_ids)
+    return _frames(wire.encode_values(wire.POSITION, found.items()))
+
+
+def refusals(service: Service, request: Request) -> Answer:
+    """Return the operations that the store has refused."""
+    found = _store(service, request).refusals(decode(m.SomeRefusals, request.body).run_id)
+    return _frames(wire.encode_values(wire.REFUSED, found))
+
+
+def experiments(service: Service, request: Request) -> Answer:
+    """Return experiments as the store has them."""
+    asked = decode(m.SomeExperiments, request.body)
+    found = _store(service, request).experiments(asked.ids, asked.name)
+    return _frames(wire.encode_values(wire.EXPERIMENT, found))
+
+
+def runs(service: Service, request: Request) -> Answer:
+    """Return runs as the store has them."""
+    asked = decode(m.SomeRuns, request.body)
+    store = _store(service, request)
+    found = store.runs(asked.run_ids, asked.experiment_ids, bool(asked.last))
+    return _frames(wire.encode_values(wire.RUN, found))
+
+
+def models(service: Service, request: Request) -> Answer:
+    """Return logged models as the store has them."""
+    found = _store(service, request).models(decode(m.SomeModels, request.body).model_ids)
+    return _frames(wire.encode_values(wire.MODEL, found))
+
+
+def datasets(service: Service, request: Request) -> Answer:
+    """Return which datasets the runs of experiments used."""
+    asked = decode(m.SomeDatasets, request.body)
+    found = _store(service, request).datasets(asked.experiment_ids, max(0, asked.limit))
+    return _frames(wire.encode_values(wire.DATASET, found))
+
+
+def search(service: Service, request: Request) -> Answer:
+    """Return the ids that a query asks for."""
+    text = decode(m.Search, request.body).query
+    store = _store(service, request)
+    try:
+        query = msgspec.convert(json.loads(text), Query)
+        found = store.search(query)
+    # Queries are made by a parser that knows what there is; this one anybody may have written.
+    except (msgspec.ValidationError, LookupError, ValueError, TypeError, OverflowError) as error:
+        raise invalid(f"The query {text[:200]!r} makes no sense: {error}.") from error
+    return _frames(wire.encode_values(wire.TEXT, found))
+
+
+def series(service: Service, request: Request) -> Answer:
+    """Return series and what is known of them."""
+    asked = decode(m.SomeSeries, request.body)
+    found = _store(service, request).series(asked.run_ids, asked.keys, asked.model_ids)
+    return _frames(wire.encode_series(found))
+
+
+def keys(service: Service, request: Request) -> Answer:
+    """Return the metrics that runs have."""
+    found = _store(service, request).keys(decode(m.WholeRuns, request.body).run_ids)
+    return _frames(wire.encode_values(wire.KEY, found))
+
+
+def pair_keys(service: Service, request: Request) -> Answer:
+    """Return the keys of the params and of the tags that runs have."""
+    found = _store(service, request).pair_keys(decode(m.WholeRuns, request.body).run_ids)
+    return _frames(wire.encode_values(wire.TEXTS, found))
+
+
+def children(service: Service, request: Request) -> Answer:
+    """Return how many runs are nested in each of some runs."""
+    found = _store(service, request).children(decode(m.WholeRuns, request.body).run_ids)
+    return _frames(wire.encode_values(wire.CHILDREN, found.items()))
+
+
+def points(service: Service, request: Request) -> Answer:
+    """Return the points of a series, piece by piece, as it is now."""
+    asked = decode(m.SomePoints, request.body)
+    steps = _window(asked.first_step, asked.last_step)
+    times = _window(asked.first_time, asked.last_time)
+    found = _store(service, request).points(asked.series_id, steps, times)
+    return _frames(wire.encode_pieces(found))
+
+
+def outline(service: Service, request: Request) -> Answer:
+    """Return the summaries of the consecutive stretches of a series."""
+    found = _store(service, request).outline(decode(m.OneSeries, request.body).series_id)
+    return _frames(wire.encode_pieces(_parts(found)))
+
+
+def survey(service: Service, request: Request) -> Answer:
+    """Return what is needed of each stretch of a series, if it is still as it was."""
+    asked = decode(m.Survey, request.body)
+    if not _NEEDS.fullmatch(asked.needs):
+        raise invalid("needs must consist of the digits 0, 1 and 2.")
+
+    def need(outline: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
+        if asked.outline != wire.fingerprint(outline) or len(asked.needs) != outline.size:
+            raise MlflowException("The series has changed. Ask for its outline again.", "ABORTED")
+        return np.array([*map(int, asked.needs)], np.int64)
+
+    found = _store(service, request).survey(asked.series_id, need)
+    return _frames(wire.encode_pieces(found))
+
+
+def beat(service: Service, request: Request) -> Answer:
+    """Note that writers live."""
+    _bare(service, request).beat(decode(m.Writers, request.body).writer_ids)
+    return _frames(())
+
+
+def beating(service: Service, request: Request) -> Answer:
+    """Return the writers that live, those on the server's own machine among them."""
+    request.caller.require_all_experiments()
+    return _frames(wire.encode_values(wire.TEXT, sorted(service.client.live_writers())))
+
+
+def seal(service: Service, request: Request) -> Answer:
+    """Sort waiting points into chunks; return how many there were."""
+    run_id = decode(m.Sealing, request.body).run_id
+    return _frames(wire.encode_values(wire.NUMBER, [_bare(service, request).seal(run_id)]))
+
+
+def check(service: Service, request: Request) -> Answer:
+    """Verify everything kept; return each damage, and how far the check has come."""
+    found = _store(service, request).check()
+    # One by one: whoever waits for the next must not think that nobody is there.
+    each = (b"".join(wire.encode_values(wire.FOUND, [one])) for one in found)
+    return Answer(wire.gathered(each, at_once=True), CONTENT_TYPE)
+
+
+def stats(service: Service, request: Request) -> Answer:
+    """Return counts and bytes."""
+    return _frames(wire.encode_values(wire.COUNTS, [_store(service, request).stats()]))
+
+
+def _store(service: Service, request: Request) -> Store:
+    """Return the store for reading, with everything that was logged here until now."""
+    request.caller.require_all_experiments()
+    return service.client.store
+
+
+def _bare(service: Service, request: Request) -> Store:
+    """Return the store for who does not read what was logged here: without ingesting first."""
+    request.caller.require_all_experiments()
+    return service.client.backend.store_as_it_is()
+
+
+def _frames(pieces: Iterable[bytes]) -> Answer:
+    return Answer(wire.gathered(pieces), CONTENT_TYPE)
+
+
+def _batch(body: bytes) -> Batch:
+    """Return the batch of a body in which every value has the type that it must have."""
+    try:
+        batch = wire.decode_batch(body)
+        for _, operation in batch.operations:
+            msgspec.convert(list(operation), type(operation))
+        msgspec.convert([list(key) for key in batch.series.values()], list[SeriesKey])
+    except (StoreDamaged, JournalDamaged, msgspec.ValidationError) as error:
+        raise invalid(f"This is no batch: {error}") from error
+    return batch
+
+
+def _window(first: int | None, last: int | None) -> tuple[int, int] | None:
+    if first is None and last is None:
+        return None
+    return (-(2**63) if first is None else first, 2**63 - 1 if last is None else last)
+
+
+def _parts(outline: npt.NDArray[np.void]) -> Iterator[npt.NDArray[np.void]]:
+    for start in range(0, outline.size, wire.SUMMARIES_AT_ONCE):
+        yield outline[start : start + wire.SUMMARIES_AT_ONCE]
