@@ -102,6 +102,7 @@ LATE_IMPORTS = {
     ("backend", "steplog.ingest"): _DATABASE,
     ("places", "urllib.parse"): "5 ms that a plain path need not wait for",
     ("places", "hashlib"): "loads OpenSSL, only to name what is very long",
+    ("places", "tempfile"): "8 ms that only who reads in a home on a shared disk waits for",
     ("backend", "steplog.journals"): _NUMPY,
     ("backend", "steplog.stores"): _DATABASE,
     ("background", "steplog.ingest"): _DATABASE,

@@ -22,7 +22,7 @@ import click
 
 from steplog import settings
 from steplog.backend import Backend, backend
-from steplog.command import STORE, Report, command, main
+from steplog.command import CATALOG, STORE, Report, command, main
 from steplog.entities import LifecycleStage, Summary
 from steplog.exceptions import MlflowException, StoreDamaged, StoreError
 from steplog.places import Place
@@ -228,6 +228,8 @@ def ingest(watch: bool) -> Report:
     Whatever reads does this anyway. It is needed where processes that log may not do it
     themselves (STEPLOG_INGEST=off): then let one --watch run on one machine. The exit code is 1
     where a journal is damaged.
+
+    With --catalog, or where a directory is shared with other hosts, the journals stay as they are.
     """
     from steplog import pages
 
@@ -242,6 +244,9 @@ def ingest(watch: bool) -> Report:
         "damaged": report.damaged,
     }
     return Report(document, partial(pages.ingest_page, report), healthy=not report.damaged)
+
+
+ingest.params.append(CATALOG)
 
 
 @command

@@ -71,6 +71,19 @@ def _use_store(context: click.Context, _: click.Parameter, uri: str | None) -> N
     context.obj = uri or context.obj
 
 
+def _use_catalog(_: click.Context, __: click.Parameter, directory: str | None) -> None:
+    if directory is not None:  # the processes of a server inherit it
+        settings.export("STEPLOG_CATALOG", directory)
+
+
+CATALOG = click.Option(
+    ["--catalog"],
+    metavar="DIR",
+    expose_value=False,
+    is_eager=True,
+    callback=_use_catalog,
+    help="Where to keep the catalog, apart from the journals, which then stay as they are.",
+)
 STORE = click.Option(
     ["--store"],
     metavar="URI",
@@ -81,12 +94,16 @@ STORE = click.Option(
 JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON document.")
 
 
-@click.group(cls=Commands, params=[STORE], context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands, params=[STORE, CATALOG], context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="steplog", message="steplog %(version)s")
 def main() -> None:
     """Look at what training runs recorded, look after it, and serve it.
 
     The store is the one that a script started here would log to, unless --store names another.
+    Where nothing may be written, or hosts share the directory, its catalog is elsewhere, on a disk
+    of this machine: see --catalog.
     """
 
 

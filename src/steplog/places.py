@@ -158,13 +158,21 @@ def _catalog(directory: str) -> str:
         return os.path.join(os.path.abspath(chosen), _short(directory))
     if settings.get("STEPLOG_INGEST") == "on" or os.path.exists(os.path.join(directory, CATALOG)):
         return directory
-    present = directory
-    while not os.path.exists(present):
-        present = os.path.dirname(present)
-    local = not filesystem.is_network(filesystem.filesystem_type(present))
-    if local and os.access(present, os.W_OK):
+    present = _present(directory)
+    if not _is_network(present) and os.access(present, os.W_OK):
         return directory
-    return os.path.join(_state(), "catalogs", _short(directory))
+    return os.path.join(_local_state(), "catalogs", _short(directory))
+
+
+def _present(path: str) -> str:
+    """Return a path, or what there is of it."""
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _is_network(path: str) -> bool:
+    return filesystem.is_network(filesystem.filesystem_type(path))
 
 
 def _spools() -> str:
@@ -178,6 +186,19 @@ def _state() -> str:
         return os.path.abspath(chosen)
     base = settings.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return os.path.join(os.path.abspath(base), "steplog")
+
+
+def _local_state() -> str:
+    """Return `_state`, or, as homes on clusters are on a shared file system, a place on a disk."""
+    state = _state()
+    if not _is_network(_present(state)):
+        return state
+    from tempfile import gettempdir  # 8 ms
+
+    name = f"steplog-{os.getuid()}"
+    kept, temporary = "/var/tmp", gettempdir()
+    usable = os.access(kept, os.W_OK) and not _is_network(kept)
+    return os.path.join(kept if usable else temporary, name)
 
 
 def _quoted(text: str) -> str:

@@ -289,6 +289,7 @@ def _last(series: Series) -> dict[str, object]:
         "dataset_name": key.dataset_name or None,
         "dataset_digest": key.dataset_digest or None,
         "attempt": key.attempt,
+        "rank": key.rank,
         "count": int(known["count"]),
         "last": float(known["last_value"]),
         "last_step": int(known["last_step"]),

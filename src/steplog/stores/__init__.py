@@ -34,5 +34,26 @@ def open_store(where: Place | str | os.PathLike[str], timeout: float = 30.0) -> 
         if place.kind == "directory":
             from steplog.stores.sqlite import SQLiteStore
 
+            if place.shared:
+                _make_private(place.catalog)
             return SQLiteStore(place.catalog, timeout)
     raise StoreError(f"This steplog cannot open {place.name} yet.")
+
+
+def _make_private(directory: str) -> None:
+    """Make the directory of a catalog of one's own, maybe among those of others, below /tmp.
+
+    Raises:
+        StoreError: that cannot be done, or somebody else has made it.
+
+    """
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        found = os.lstat(directory)
+    except OSError as error:
+        raise StoreError(f"{directory} cannot be used for a catalog: {error.strerror}.") from error
+    if hasattr(os, "getuid") and found.st_uid != os.getuid():
+        raise StoreError(
+            f"{directory} belongs to somebody else, and so cannot be used for a catalog. "
+            "Name another directory with --catalog or STEPLOG_CATALOG."
+        )
