@@ -74,7 +74,12 @@ def call(server: Server, endpoint: Endpoint, address: str, token: str | None = N
 @pytest.mark.parametrize("endpoint", EVERYTHING, ids=lambda each: f"{each.method} {each.path}")
 def test_every_endpoint_wants_a_token(guarded: Server, endpoint: Endpoint) -> None:
     """Without a token every address of every endpoint answers 401, but what is no secret."""
-    free = {"/health", "/version", *(each.path for each in site.ENDPOINTS if not each.page)}
+    free = {
+        "/health",
+        "/ready",
+        "/version",
+        *(each.path for each in site.ENDPOINTS if not each.page),
+    }
     for address in addresses(endpoint):
         reply = call(guarded, endpoint, address)
         if endpoint.path in free:

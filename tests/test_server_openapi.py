@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import requests
 import schemathesis
@@ -25,11 +27,17 @@ from schemathesis.specs.openapi.checks import (
 from served import AJAX, API, Served
 from serving import Server, serving
 
+from steplog.query import Query
 from steplog.server import about, site
 from steplog.server.endpoints import ARTIFACTS, ENDPOINTS
 from steplog.server.openapi import document
+from steplog.stores.memory import MemoryStore
+from steplog.stores.wire import encode_batch, fingerprint
+from steplog.summary import SUMMARY
+from steplog.testing import Feed
 
 TABLE = about.endpoints(ENDPOINTS)
+NOTHING = np.empty(0, SUMMARY)
 DOCUMENT = document(TABLE, "3.17.2")
 ARTIFACT_PATHS = {re.sub(r":path\}", "}", each.path) for each in ARTIFACTS}
 METHODS = {"get", "post", "patch", "put", "delete"}
@@ -101,7 +109,7 @@ def test_what_needs_no_token_says_so() -> None:
         if not item[method]["security"]
     }
     files = {f"/{name}" for name in (*site.SCRIPTED, "plain.css")}
-    assert free == {"/health", "/version"} | files
+    assert free == {"/health", "/ready", "/version"} | files
 
 
 # The answers ------------------------------------------------------------------------------------
@@ -165,7 +173,7 @@ def session(served: Served) -> Iterator[tuple[str, str, str, object]]:
         ("/points", chart),
     ]
     yield "GET", "/session", "/api/steplog/1/session", None
-    for path, body in own:
+    for path, body in (*own, *questions(run_id)):
         yield "POST", path, f"/api/steplog/1{path}", body
     for name, query in (
         ("experiments/get", f"experiment_id={experiment_id}"),
@@ -177,6 +185,10 @@ def session(served: Served) -> Iterator[tuple[str, str, str, object]]:
         ("metrics/get-history-bulk-interval", f"run_ids={run_id}&metric_key=m"),
     ):
         yield "GET", f"/mlflow/{name}", f"{API}/{name}?{query}", None
+    for name in ("beating", "check", "stats"):
+        yield "GET", f"/store/{name}", f"/api/steplog/1/store/{name}", None
+    batch = encode_batch(Feed(MemoryStore()).batch())
+    yield "PUT", "/store/batches", "/api/steplog/1/store/batches", batch
     bulk = "metrics/get-history-bulk"
     yield "GET", f"/mlflow/{bulk}", f"{AJAX}/{bulk}?{history}", None
     yield "DELETE", model, of_model, None
@@ -190,6 +202,29 @@ def session(served: Served) -> Iterator[tuple[str, str, str, object]]:
         yield "POST", f"/mlflow/{name}", f"{API}/{name}", body
 
 
+def questions(run_id: str) -> Iterator[tuple[str, object]]:
+    """Yield what is asked of the store as a whole, but for what has a method of its own."""
+    runs = {"run_ids": [run_id]}
+    yield from (
+        ("/store/positions", {"journal_ids": ["1" * 32]}),
+        ("/store/refusals", {"run_id": run_id}),
+        ("/store/experiments", {"name": "session"}),
+        ("/store/runs", {**runs, "last": True}),
+        ("/store/models", {"model_ids": []}),
+        ("/store/datasets", {"experiment_ids": [], "limit": 9}),
+        ("/store/search", {"query": json.dumps(Query("runs"))}),
+        ("/store/series", {**runs, "keys": ["*"]}),
+        ("/store/keys", runs),
+        ("/store/pair-keys", runs),
+        ("/store/children", runs),
+        ("/store/points", {"series_id": 1, "first_step": 0}),
+        ("/store/outline", {"series_id": 1}),
+        ("/store/survey", {"series_id": 99, "outline": fingerprint(NOTHING), "needs": ""}),
+        ("/store/beats", {"writer_ids": ["2" * 32]}),
+        ("/store/seal", {"run_id": run_id}),
+    )
+
+
 def test_every_answer_is_what_the_document_says(tmp_path: Path) -> None:
     """Of every endpoint: the answer to a request that is right, and to one that is not."""
     served = Served(tmp_path / "store")
@@ -199,6 +234,7 @@ def test_every_answer_is_what_the_document_says(tmp_path: Path) -> None:
         content = DOCUMENT["paths"][path][method.lower()]["responses"]["200"]["content"]
         if "application/json" not in content:
             answer = served.answer(method, address, body)
+            assert answer.status == 200, (address, answer)
             assert answer.content_type.partition(";")[0] in content, (address, answer)
             continue
         reply = served.call(method, address, body)

@@ -1,6 +1,7 @@
 """The endpoints by which the server tells about itself, rather than about runs.
 
-What is not here: what it keeps (`steplog.server.endpoints`), its page (`steplog.server.site`).
+What is not here: what it keeps (`steplog.server.endpoints`), its page (`steplog.server.site`), how
+it is watched (`steplog.server.monitoring`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from importlib.metadata import version
 
 from steplog.server import answers, openapi, site
 from steplog.server.endpoint import API_3, OURS, Answer, Endpoint, Request, Service
+from steplog.server.exposition import CONTENT_TYPE
+from steplog.server.monitoring import Monitor
 from steplog.server.storage_messages import About
 from steplog.server.wire import answer
 from steplog.stores.wire import VERSION
@@ -27,8 +30,11 @@ def endpoints(others: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
         """Return this document."""
         return document(service.version)
 
+    monitor = Monitor()
     table = (
         Endpoint("GET", "/health", _health, "open", ("",)),
+        Endpoint("GET", "/ready", monitor.ready, "open", ("",)),
+        Endpoint("GET", "/metrics", monitor.metrics, "read", ("",), None, CONTENT_TYPE),
         Endpoint("GET", "/version", _version, "open", ("",)),
         Endpoint("GET", "/openapi.json", describe, "read", ("",)),
         Endpoint("GET", "/mlflow/server-info", _server_info, "read", API_3),
@@ -40,7 +46,7 @@ def endpoints(others: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
 
 
 def _health(service: Service, request: Request) -> Answer:
-    """Tell that the server runs."""
+    """Tell that the server runs; whether it should be sent anything, says ``/ready``."""
     return answers.page("OK")
 
 

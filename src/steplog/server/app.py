@@ -99,7 +99,7 @@ class App:
             self._require_durable(admission.endpoint)
             return answer
         except Exception as error:
-            return _failed(admission, error)
+            return self._failed(admission, error)
 
     def answer(self, admission: Admission, body: bytes) -> Answer:
         """Answer a request; this may wait for the store."""
@@ -111,7 +111,12 @@ class App:
                 return answer
             return answer._replace(body=_begun(answer.body))
         except Exception as error:
-            return _failed(admission, error)
+            return self._failed(admission, error)
+
+    def _failed(self, admission: Admission, error: Exception) -> Answer:
+        if isinstance(error, StoreError):
+            self._service.measures.store_failed()
+        return _failed(admission, error)
 
     def too_large(self) -> Answer:
         """Return what a body is answered that is longer than allowed."""
@@ -163,14 +168,14 @@ def _nowhere(head: Head, route: Route) -> Answer:
 
 def _failed(admission: Admission, error: Exception) -> Answer:
     """Return what an exception of a handler is to the client; log what is no mistake of theirs."""
-    known = isinstance(error, MlflowException)
+    head, known = admission.head, isinstance(error, MlflowException)
     answer = (
         answers.failed(error)
         if isinstance(error, MlflowException)
         else answers.refused("The server failed; its log tells more.", "INTERNAL_ERROR")
     )
     if answer.status >= 500 and answer.status != 501:
-        where = {"method": admission.head.method, "path": admission.head.path}
+        where = {"request_id": head.request_id, "method": head.method, "path": head.path}
         _log.error("%s", error, extra={"fields": where}, exc_info=None if known else error)
     return answer
 

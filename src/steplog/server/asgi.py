@@ -12,15 +12,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import re
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import Any
 
 from steplog.server import answers, logs
 from steplog.server.app import Admission, App
 from steplog.server.endpoint import Answer
 from steplog.server.guard import Head, refuse_twice
+from steplog.server.measuring import Measures
 
 BODIES_AT_ONCE = 4
 """So many of the largest bodies may be in memory at a time, in parts or whole."""
@@ -33,6 +37,10 @@ SECURITY = [
 ]
 """Headers of every answer; uvicorn adds them, to its own ones as well."""
 
+NOBODY_LEFT = 499
+"""The status under which a request is counted whose client has gone before it was whole."""
+
+_REQUEST_ID = re.compile(rb"[\w.:-]{1,64}", re.ASCII)
 _BUSY = answers.refused("Too much at once. Try again.", "TEMPORARILY_UNAVAILABLE")
 
 _access = logging.getLogger(logs.ACCESS)
@@ -47,20 +55,31 @@ class Asgi:
 
     Args:
         app: answers them.
+        measures: counts them.
 
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, measures: Measures) -> None:
         self._app = app
-        self._free_bytes = BODIES_AT_ONCE * app.max_body_bytes
+        self._measures = measures
+        self._most_bytes = BODIES_AT_ONCE * app.max_body_bytes
+        self._process = os.urandom(6).hex()
+        self._numbers = count(1)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="steplog-answer")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        self._measures.in_flight += 1
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self._measures.in_flight -= 1
+
+    async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         headers = dict(scope["headers"])
         path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
-        head = Head(scope["method"], path, query, headers)
+        head = Head(scope["method"], path, query, headers, self._request_id(headers))
         verdict: Admission | Answer | None = None
         if len(headers) != len(scope["headers"]):
             verdict = refuse_twice(name for name, _ in scope["headers"])
@@ -69,14 +88,30 @@ class Asgi:
             answer, more = verdict, True
         elif (handled := await self._handle(verdict, receive)) is not None:
             answer, more = handled
-        else:
-            return  # nobody is there to be answered
+        else:  # nobody is there to be answered
+            self._count(verdict, NOBODY_LEFT, began)
+            return
+        answer = answer._replace(headers=(*answer.headers, ("x-request-id", head.request_id)))
         if isinstance(answer.body, bytes):
             await _send(answer, answer.body, send, receive if more else None)
         else:
             await self._stream(answer, answer.body, receive, send, head.method == "HEAD")
+        self._count(verdict, answer.status, began)
         if _access.isEnabledFor(logging.INFO):
             _access.info("", extra={"fields": _access_fields(head, answer, began)})
+
+    def _request_id(self, headers: Mapping[bytes, bytes]) -> str:
+        """Return the name of a request: the one that a proxy gave it, or one of our own."""
+        given = headers.get(b"x-request-id", b"")
+        if _REQUEST_ID.fullmatch(given):
+            return given.decode()
+        return f"{self._process}-{next(self._numbers):x}"
+
+    def _count(self, verdict: Admission | Answer, status: int, began: float) -> None:
+        method, path = "", ""
+        if isinstance(verdict, Admission):
+            method, path = verdict.endpoint.method, verdict.endpoint.path
+        self._measures.answered(method, path, status, time.perf_counter() - began)
 
     async def _handle(self, admission: Admission, receive: Receive) -> tuple[Answer, bool] | None:
         """Return the answer to a request that was let in, and whether some of its body is unread.
@@ -92,17 +127,17 @@ class Asgi:
                     return None
                 parts.append(message["body"])
                 size += len(parts[-1])
-                self._free_bytes -= len(parts[-1])
+                self._measures.body_bytes += len(parts[-1])
                 more = message["more_body"]
                 if size > self._app.max_body_bytes:
                     return self._app.too_large(), more
-                if self._free_bytes < 0:
+                if self._measures.body_bytes > self._most_bytes:
                     return _BUSY, more
             body = b"".join(parts)
             answer = self._app.answer_at_once(admission, body)
             return answer or await self._in_thread(self._app.answer, admission, body), False
         finally:
-            self._free_bytes += size
+            self._measures.body_bytes -= size
 
     async def _stream(
         self, answer: Answer, parts: Iterator[bytes], receive: Receive, send: Send, empty: bool
@@ -154,6 +189,7 @@ def _start(answer: Answer) -> Message:
 
 def _access_fields(head: Head, answer: Answer, began: float) -> dict[str, object]:
     return {
+        "request_id": head.request_id,
         "method": head.method,
         "path": head.path,
         "status": answer.status,

@@ -13,7 +13,7 @@ import webbrowser
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -85,6 +85,20 @@ _allowed_origins = click.option(
     help="The longest that a request may take to arrive.",
 )
 @click.option("--access-log", is_flag=True, help="Log every request.")
+@click.option(
+    "--log-format",
+    default="json",
+    show_default=True,
+    type=click.Choice(["json", "text"]),
+    help="What is logged: a JSON document a line, or text for people.",
+)
+@click.option(
+    "--drain-seconds",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="How long to go on, but for saying not to be ready, once told to end.",
+)
 @click.pass_obj
 def server(
     store: str | None,
@@ -97,6 +111,8 @@ def server(
     max_body_mb: float,
     request_seconds: float,
     access_log: bool,
+    log_format: Literal["json", "text"],
+    drain_seconds: float,
 ) -> None:
     """Serve a store through MLflow's REST API.
 
@@ -104,7 +120,8 @@ def server(
     then only with a token, which `steplog token create` makes. Once there is a token, everybody
     needs one.
 
-    Errors are logged to standard error, one JSON document a line.
+    Errors are logged to standard error, one JSON document a line. /metrics is for Prometheus, and
+    /ready for a proxy.
     """
     try:
         from steplog.server.serving import Options, listen, prepare, serve, url
@@ -116,7 +133,7 @@ def server(
 
     options = Options(
         store, host, port, workers, artifact_root, allowed_hosts, allowed_origins,
-        int(max_body_mb * _MEGABYTE), request_seconds, access_log,
+        int(max_body_mb * _MEGABYTE), request_seconds, access_log, drain_seconds, log_format,
     )  # fmt: skip
     chosen = prepare(options)
     chosen.close()
@@ -175,7 +192,7 @@ def ui(
     session, ticket = tokens.random_text(), tokens.random_text()
     options = Options(
         store, host, PORT if port is None else port, 1, "", allowed_hosts, allowed_origins,
-        64 * _MEGABYTE, 30.0, False, session, ticket,
+        64 * _MEGABYTE, 30.0, False, session=session, ticket=ticket,
     )  # fmt: skip
     chosen = prepare(options)
     chosen.close()

@@ -18,6 +18,7 @@ from steplog.charts import Charts
 from steplog.client import Client
 from steplog.exceptions import MlflowException
 from steplog.recent import Recent
+from steplog.server.measuring import Measures
 
 Role = Literal["open", "read", "write", "admin"]
 """The least that a token must be good for; ``open`` needs none. Each includes the ones before."""
@@ -118,6 +119,7 @@ class Service(NamedTuple):
         version: the version of MLflow whose API this is.
         charts: makes charts, and remembers them.
         snapshots: lists of runs that somebody scrolls through.
+        measures: what this process counts.
 
     """
 
@@ -126,11 +128,15 @@ class Service(NamedTuple):
     version: str
     charts: Charts
     snapshots: Recent[list[str]]
+    measures: Measures
 
     @classmethod
-    def of(cls, client: Client, artifact_root: str, version: str) -> Service:
+    def of(
+        cls, client: Client, artifact_root: str, version: str, measures: Measures | None = None
+    ) -> Service:
         """Return what handlers work on, remembering nothing yet."""
-        return cls(client, artifact_root, version, Charts(), Recent(SNAPSHOT_BYTES))
+        snapshots: Recent[list[str]] = Recent(SNAPSHOT_BYTES)
+        return cls(client, artifact_root, version, Charts(), snapshots, measures or Measures())
 
 
 Handler = Callable[[Service, Request], Answer]

@@ -41,6 +41,7 @@ class Head(NamedTuple):
         path: still quoted.
         query: what follows the question mark, still quoted.
         headers: by name, in small letters.
+        request_id: what logs and the answer call it.
 
     """
 
@@ -48,6 +49,7 @@ class Head(NamedTuple):
     path: str
     query: str
     headers: Mapping[bytes, bytes]
+    request_id: str = ""
 
     def has_body(self) -> bool:
         """Tell whether a body follows."""

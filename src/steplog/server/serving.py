@@ -16,6 +16,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -37,6 +38,7 @@ from steplog.server.connection import IDLE_SECONDS, Connection, Limits
 from steplog.server.endpoint import Service
 from steplog.server.endpoints import ENDPOINTS
 from steplog.server.guard import Guard, is_every_address, is_loopback
+from steplog.server.measuring import Measures
 
 if sys.platform != "win32":
     import resource
@@ -69,6 +71,9 @@ class Options(NamedTuple):
         max_body_bytes: of one request.
         request_seconds: in which a request must arrive.
         access_log: log every request.
+        drain_seconds: for which it goes on as before once it is told to end, but for saying that
+            it is not ready, so that a proxy stops sending requests here.
+        log_format: of what it says on standard error.
         session: a token that is good while the server runs, beside those of the store; empty for
             none.
         ticket: what stands for it in an address, once; empty for nothing.
@@ -85,6 +90,8 @@ class Options(NamedTuple):
     max_body_bytes: int
     request_seconds: float
     access_log: bool
+    drain_seconds: float = 0.0
+    log_format: logs.Format = "json"
     session: str = ""
     ticket: str = ""
 
@@ -147,6 +154,7 @@ def serve(
     listening: socket.socket,
     ready: Callable[[], None],
     lifeline: int | None = None,
+    measures: Measures | None = None,
 ) -> None:
     """Answer requests until told to end, by SIGINT, SIGTERM or the end of the lifeline.
 
@@ -155,14 +163,16 @@ def serve(
         listening: accepts connections.
         ready: called when it does.
         lifeline: a file that becomes readable when the process is to end.
+        measures: what is counted; None where nobody else counts along.
 
     """
-    logs.start(access=options.access_log)
+    logs.start(options.log_format, access=options.access_log)
+    measures = measures or Measures()
     active_model.clear()  # that of whoever starts the server is none of its clients'
     chosen = prepare(options)
     limits = Limits(options.request_seconds, _most_connections(), options.max_body_bytes)
     config = uvicorn.Config(
-        Asgi(_app(options, chosen, listening)),
+        Asgi(_app(options, chosen, listening, measures), measures),
         http=partial(Connection, limits),  # type: ignore[arg-type]  # it is only called
         interface="asgi3",
         ws="none",
@@ -180,10 +190,12 @@ def serve(
     )
     threading.Thread(target=_warm_up, args=(chosen,), daemon=True).start()
     try:
-        Server(config, lookup(chosen, False), ready, lifeline).run([listening])
+        known = lookup(chosen, False)
+        Server(config, known, measures, options.drain_seconds, ready, lifeline).run([listening])
     finally:
         chosen.recorder.close()
         chosen.close()
+        measures.publish()
 
 
 def _warm_up(chosen: Backend) -> None:
@@ -198,6 +210,8 @@ class Server(uvicorn.Server):
     Args:
         config: of uvicorn.
         known: what this process knows of the store.
+        measures: what it counts.
+        drain_seconds: for which it goes on once it was told to end.
         ready: called when connections are accepted.
         lifeline: a file that becomes readable when the process is to end.
 
@@ -207,12 +221,17 @@ class Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         known: Lookup,
+        measures: Measures,
+        drain_seconds: float,
         ready: Callable[[], None],
         lifeline: int | None,
     ) -> None:
         super().__init__(config)
         config.callback_notify = self._look_after
         self._known = known
+        self._measures = measures
+        self._drain_seconds = drain_seconds
+        self._ends_at = float("inf")  # by the monotonic clock
         self._ready = ready
         self._lifeline = lifeline
         self._refresh: asyncio.Future[None] | None = None
@@ -221,20 +240,28 @@ class Server(uvicorn.Server):
         """Begin."""
         await super().startup(sockets)
         if self._lifeline is not None:
-            asyncio.get_running_loop().add_reader(self._lifeline, self._end)
+            asyncio.get_running_loop().add_reader(self._lifeline, self._cut_off, self._lifeline)
         self._ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End; told twice, end at once. Uvicorn would die of the signal in the end."""
-        if self.should_exit:
+        if self._measures.stopping:
             os._exit(128 + sig)  # what was answered is in the journal, which others will find
         self._end()
 
+    def _cut_off(self, lifeline: int) -> None:
+        asyncio.get_running_loop().remove_reader(lifeline)  # it stays readable from now on
+        self._end()
+
     def _end(self) -> None:
-        self.should_exit = True
+        if not self._measures.stopping:
+            self._measures.stopping = True
+            self._ends_at = time.monotonic() + self._drain_seconds
+        self.should_exit = time.monotonic() >= self._ends_at
 
     async def _look_after(self) -> None:
         """End connections whose time is over, and notice what other processes delete."""
+        self.should_exit = self.should_exit or time.monotonic() >= self._ends_at
         for connection in list(self.server_state.connections):
             cast(Connection, connection).look()
         if self._refresh is None or self._refresh.done():
@@ -243,13 +270,14 @@ class Server(uvicorn.Server):
             self._refresh = asyncio.ensure_future(asyncio.to_thread(self._refresh_known))
 
     def _refresh_known(self) -> None:
+        self._measures.publish()
         try:
             self._known.refresh()
         except MlflowException as error:
             _log.error("Cannot look for what was deleted: %s", error)
 
 
-def _app(options: Options, chosen: Backend, listening: socket.socket) -> App:
+def _app(options: Options, chosen: Backend, listening: socket.socket, measures: Measures) -> App:
     demanded = not is_loopback(options.host)
     guard = Guard(
         tokens.Tokens(
@@ -267,7 +295,7 @@ def _app(options: Options, chosen: Backend, listening: socket.socket) -> App:
     if root and ":" not in root:  # clients have a directory of their own, to which a path relates
         root = os.path.abspath(root)
     client = Client(options.store, root or None, trusting=False)
-    service = Service.of(client, root, MLFLOW_VERSION)
+    service = Service.of(client, root, MLFLOW_VERSION, measures)
     endpoints = about.endpoints(ENDPOINTS)
     return App(service, chosen, guard, endpoints, options.max_body_bytes)
 

@@ -20,10 +20,12 @@ import socket
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
+from tempfile import TemporaryDirectory
 from types import FrameType
 
 from steplog.exceptions import StoreError
 from steplog.server import logs
+from steplog.server.measuring import Measures
 from steplog.server.serving import STOP_SECONDS, Options, serve
 
 RESTART_SECONDS = 1.0
@@ -42,12 +44,15 @@ class Worker:
     Args:
         options: of the command line.
         listening: the socket that all share.
+        place: its number among them; whoever replaces it has the same.
+        counts: the directory where they keep what they count.
 
     """
 
-    def __init__(self, options: Options, listening: socket.socket) -> None:
+    def __init__(self, options: Options, listening: socket.socket, place: int, counts: str) -> None:
         self.lifeline, far_end = _processes.Pipe()
-        self.process = _processes.Process(target=_work, args=(options, listening, far_end))
+        arguments = (options, listening, far_end, place, counts)
+        self.process = _processes.Process(target=_work, args=arguments)
         self.started = time.monotonic()
         self.process.start()
         far_end.close()  # so that only the worker holds it
@@ -65,9 +70,20 @@ def supervise(options: Options, listening: socket.socket, ready: Callable[[], No
         StoreError: one of them ended before it served.
 
     """
-    logs.start(access=False)
+    logs.start(options.log_format, access=False)
     told = _told()
-    workers = [Worker(options, listening) for _ in range(options.workers)]
+    with TemporaryDirectory(prefix="steplog-counts-") as counts:
+        _keep_serving(options, listening, ready, told, counts)
+
+
+def _keep_serving(
+    options: Options,
+    listening: socket.socket,
+    ready: Callable[[], None],
+    told: Connection,
+    counts: str,
+) -> None:
+    workers = [Worker(options, listening, place, counts) for place in range(options.workers)]
     try:
         for worker in workers:
             wait([told, worker.lifeline, worker.process.sentinel])
@@ -81,13 +97,16 @@ def supervise(options: Options, listening: socket.socket, ready: Callable[[], No
                 if worker.process.exitcode is not None and not told.poll(_pause(worker)):
                     _log.error("Process %d ended: %s", worker.process.pid, _how(worker))
                     worker.lifeline.close()
-                    workers[place] = Worker(options, listening)
+                    workers[place] = Worker(options, listening, place, counts)
     finally:
-        _end(workers)
+        _end(workers, PATIENCE_SECONDS + options.drain_seconds)
 
 
-def _work(options: Options, listening: socket.socket, lifeline: Connection) -> None:
-    serve(options, listening, lambda: lifeline.send(True), lifeline.fileno())
+def _work(
+    options: Options, listening: socket.socket, lifeline: Connection, place: int, counts: str
+) -> None:
+    measures = Measures(place, counts)
+    serve(options, listening, lambda: lifeline.send(True), lifeline.fileno(), measures)
 
 
 def _told() -> Connection:
@@ -113,10 +132,10 @@ def _how(worker: Worker) -> str:
     return f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
 
-def _end(workers: list[Worker]) -> None:
+def _end(workers: list[Worker], patience: float) -> None:
     for worker in workers:
         worker.lifeline.close()
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + patience
     for worker in workers:
         worker.process.join(max(0.0, deadline - time.monotonic()))
         if worker.process.exitcode is None:
