@@ -5,7 +5,7 @@ server takes, a batch does not go through the server's journal: it comes from a 
 answered once the store has committed it. Whoever gets no answer sends it again; the position in it
 sees to it that it counts once.
 
-Only for who may see all experiments: a batch may hold anything of any of them.
+All this is only for who may see all experiments: a batch may hold anything of any of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from functools import wraps
 
 import msgspec
 import numpy as np
@@ -23,69 +23,81 @@ from steplog.exceptions import JournalDamaged, MlflowException, StoreDamaged, in
 from steplog.operations import SeriesKey
 from steplog.query import Query
 from steplog.server import storage_messages as m
-from steplog.server.endpoint import Answer, Request, Service
+from steplog.server.endpoint import Answer, Handler, Request, Service
 from steplog.server.wire import decode
 from steplog.stores import wire
 from steplog.stores.base import Batch, Store
-
-T = TypeVar("T")
+from steplog.tally import tally
 
 CONTENT_TYPE = "application/octet-stream"
 
 _NEEDS = re.compile("[012]*")
 
 
+def for_all_experiments(handle: Handler) -> Handler:
+    """Return a handler that denies everything to tokens that are held to one experiment."""
+
+    @wraps(handle)
+    def answer(service: Service, request: Request) -> Answer:
+        request.caller.require_all_experiments()
+        return handle(service, request)
+
+    return answer
+
+
 def apply(service: Service, request: Request) -> Answer:
     """Apply one stretch of one journal, and answer once the store has committed it."""
     batch = _batch(request.body)
-    refused = _bare(service, request).apply(batch)
+    refused = _bare(service).apply(batch)
+    if refused is not None:
+        tally.applied(len(batch.points), len(batch.operations), len(refused))
     return _frames(wire.encode_values(wire.APPLIED, [refused]))
 
 
 def positions(service: Service, request: Request) -> Answer:
     """Return up to where journals have been applied."""
-    found = _bare(service, request).positions(decode(m.Journals, request.body).journal_ids)
+    found = _bare(service).positions(decode(m.Journals, request.body).journal_ids)
     return _frames(wire.encode_values(wire.POSITION, found.items()))
 
 
 def refusals(service: Service, request: Request) -> Answer:
     """Return the operations that the store has refused."""
-    found = _store(service, request).refusals(decode(m.SomeRefusals, request.body).run_id)
+    found = _store(service).refusals(decode(m.SomeRefusals, request.body).run_id)
     return _frames(wire.encode_values(wire.REFUSED, found))
 
 
 def experiments(service: Service, request: Request) -> Answer:
     """Return experiments as the store has them."""
     asked = decode(m.SomeExperiments, request.body)
-    found = _store(service, request).experiments(asked.ids, asked.name)
+    found = _store(service).experiments(asked.ids, asked.name)
     return _frames(wire.encode_values(wire.EXPERIMENT, found))
 
 
 def runs(service: Service, request: Request) -> Answer:
     """Return runs as the store has them."""
     asked = decode(m.SomeRuns, request.body)
-    store = _store(service, request)
+    store = _store(service)
     found = store.runs(asked.run_ids, asked.experiment_ids, bool(asked.last))
     return _frames(wire.encode_values(wire.RUN, found))
 
 
 def models(service: Service, request: Request) -> Answer:
     """Return logged models as the store has them."""
-    found = _store(service, request).models(decode(m.SomeModels, request.body).model_ids)
+    found = _store(service).models(decode(m.SomeModels, request.body).model_ids)
     return _frames(wire.encode_values(wire.MODEL, found))
 
 
 def datasets(service: Service, request: Request) -> Answer:
     """Return which datasets the runs of experiments used."""
     asked = decode(m.SomeDatasets, request.body)
-    found = _store(service, request).datasets(asked.experiment_ids, max(0, asked.limit))
+    found = _store(service).datasets(asked.experiment_ids, max(0, asked.limit))
     return _frames(wire.encode_values(wire.DATASET, found))
 
 
 def search(service: Service, request: Request) -> Answer:
     """Return the ids that a query asks for."""
     text = decode(m.Search, request.body).query
-    store = _store(service, request)
+    store = _store(service)
     try:
         query = msgspec.convert(json.loads(text), Query)
         found = store.search(query)
@@ -98,25 +110,25 @@ def search(service: Service, request: Request) -> Answer:
 def series(service: Service, request: Request) -> Answer:
     """Return series and what is known of them."""
     asked = decode(m.SomeSeries, request.body)
-    found = _store(service, request).series(asked.run_ids, asked.keys, asked.model_ids)
+    found = _store(service).series(asked.run_ids, asked.keys, asked.model_ids)
     return _frames(wire.encode_series(found))
 
 
 def keys(service: Service, request: Request) -> Answer:
     """Return the metrics that runs have."""
-    found = _store(service, request).keys(decode(m.WholeRuns, request.body).run_ids)
+    found = _store(service).keys(decode(m.WholeRuns, request.body).run_ids)
     return _frames(wire.encode_values(wire.KEY, found))
 
 
 def pair_keys(service: Service, request: Request) -> Answer:
     """Return the keys of the params and of the tags that runs have."""
-    found = _store(service, request).pair_keys(decode(m.WholeRuns, request.body).run_ids)
+    found = _store(service).pair_keys(decode(m.WholeRuns, request.body).run_ids)
     return _frames(wire.encode_values(wire.TEXTS, found))
 
 
 def children(service: Service, request: Request) -> Answer:
     """Return how many runs are nested in each of some runs."""
-    found = _store(service, request).children(decode(m.WholeRuns, request.body).run_ids)
+    found = _store(service).children(decode(m.WholeRuns, request.body).run_ids)
     return _frames(wire.encode_values(wire.CHILDREN, found.items()))
 
 
@@ -125,13 +137,13 @@ def points(service: Service, request: Request) -> Answer:
     asked = decode(m.SomePoints, request.body)
     steps = _window(asked.first_step, asked.last_step)
     times = _window(asked.first_time, asked.last_time)
-    found = _store(service, request).points(asked.series_id, steps, times)
+    found = _store(service).points(asked.series_id, steps, times)
     return _frames(wire.encode_pieces(found))
 
 
 def outline(service: Service, request: Request) -> Answer:
     """Return the summaries of the consecutive stretches of a series."""
-    found = _store(service, request).outline(decode(m.OneSeries, request.body).series_id)
+    found = _store(service).outline(decode(m.OneSeries, request.body).series_id)
     return _frames(wire.encode_pieces(_parts(found)))
 
 
@@ -146,31 +158,30 @@ def survey(service: Service, request: Request) -> Answer:
             raise MlflowException("The series has changed. Ask for its outline again.", "ABORTED")
         return np.array([*map(int, asked.needs)], np.int64)
 
-    found = _store(service, request).survey(asked.series_id, need)
+    found = _store(service).survey(asked.series_id, need)
     return _frames(wire.encode_pieces(found))
 
 
 def beat(service: Service, request: Request) -> Answer:
     """Note that writers live."""
-    _bare(service, request).beat(decode(m.Writers, request.body).writer_ids)
+    _bare(service).beat(decode(m.Writers, request.body).writer_ids)
     return _frames(())
 
 
 def beating(service: Service, request: Request) -> Answer:
     """Return the writers that live, those on the server's own machine among them."""
-    request.caller.require_all_experiments()
     return _frames(wire.encode_values(wire.TEXT, sorted(service.client.live_writers())))
 
 
 def seal(service: Service, request: Request) -> Answer:
     """Sort waiting points into chunks; return how many there were."""
     run_id = decode(m.Sealing, request.body).run_id
-    return _frames(wire.encode_values(wire.NUMBER, [_bare(service, request).seal(run_id)]))
+    return _frames(wire.encode_values(wire.NUMBER, [_bare(service).seal(run_id)]))
 
 
 def check(service: Service, request: Request) -> Answer:
     """Verify everything kept; return each damage, and how far the check has come."""
-    found = _store(service, request).check()
+    found = _store(service).check()
     # One by one: whoever waits for the next must not think that nobody is there.
     each = (b"".join(wire.encode_values(wire.FOUND, [one])) for one in found)
     return Answer(wire.gathered(each, at_once=True), CONTENT_TYPE)
@@ -178,18 +189,16 @@ def check(service: Service, request: Request) -> Answer:
 
 def stats(service: Service, request: Request) -> Answer:
     """Return counts and bytes."""
-    return _frames(wire.encode_values(wire.COUNTS, [_store(service, request).stats()]))
+    return _frames(wire.encode_values(wire.COUNTS, [_store(service).stats()]))
 
 
-def _store(service: Service, request: Request) -> Store:
+def _store(service: Service) -> Store:
     """Return the store for reading, with everything that was logged here until now."""
-    request.caller.require_all_experiments()
     return service.client.store
 
 
-def _bare(service: Service, request: Request) -> Store:
+def _bare(service: Service) -> Store:
     """Return the store for who does not read what was logged here: without ingesting first."""
-    request.caller.require_all_experiments()
     return service.client.backend.store_as_it_is()
 
 
