@@ -18,7 +18,10 @@ from steplog import history
 from steplog.entities import ViewType
 from steplog.server.endpoint import Caller
 from steplog.server.endpoints import AJAX as AJAX_PREFIXES
-from steplog.server.endpoints import ARTIFACTS, ENDPOINTS, EVERYWHERE, VIEW
+from steplog.server.endpoints import ARTIFACTS, ENDPOINTS, EVERYWHERE, STORE, VIEW
+from steplog.stores.memory import MemoryStore
+from steplog.stores.wire import encode_batch
+from steplog.testing import Feed
 
 SEE_DOCS = " See the API docs for more information about request parameters."
 
@@ -513,7 +516,7 @@ def test_a_token_of_one_experiment_reaches_no_other(served: Served) -> None:
     requests = foreign_requests(two)
     for endpoint in ENDPOINTS:
         name = f"{endpoint.method} {endpoint.path.removeprefix('/mlflow')}"
-        if endpoint in ARTIFACTS or endpoint in VIEW or name in SEARCHES:
+        if endpoint in (*ARTIFACTS, *VIEW, *STORE) or name in SEARCHES:
             continue
         query, body = requests.pop(name)
         path = endpoint.path.format(model_id=two.model_id, tag_key="k")
@@ -521,6 +524,15 @@ def test_a_token_of_one_experiment_reaches_no_other(served: Served) -> None:
         assert (reply.status, reply.document["error_code"]) == (403, "PERMISSION_DENIED"), name
     assert not requests
     assert everything(served) == before
+
+
+def test_a_token_of_one_experiment_reaches_no_store(served: Served) -> None:
+    """Whatever it sends, the store as a whole is not for it."""
+    two = Two(served)
+    for endpoint in STORE:
+        for body in (b"", {"run_ids": [two.own_run]}, encode_batch(Feed(MemoryStore()).batch())):
+            reply = two.call(endpoint.method, endpoint.prefixes[0] + endpoint.path, body)
+            assert (reply.status, reply.document["error_code"]) == (403, "PERMISSION_DENIED")
 
 
 def test_a_token_of_one_experiment_finds_no_other(served: Served) -> None:
@@ -563,7 +575,8 @@ def test_the_table_is_served_everywhere() -> None:
     below /ajax-api alone, and its download link, do not.
     """
     assert EVERYWHERE == ("/api/2.0", "/ajax-api/2.0", "/api/3.0", "/ajax-api/3.0")
-    others = [each for each in ENDPOINTS if each not in VIEW and each.prefixes != EVERYWHERE]
+    ours = (*VIEW, *STORE)
+    others = [each for each in ENDPOINTS if each not in ours and each.prefixes != EVERYWHERE]
     exceptions = {each.path: each.prefixes for each in others}
     assert exceptions == {
         "/mlflow/metrics/get-history-bulk": AJAX_PREFIXES,
@@ -571,16 +584,20 @@ def test_the_table_is_served_everywhere() -> None:
         "/mlflow/logged-models/{model_id}/artifacts/files": AJAX_PREFIXES,
         "/get-artifact": ("",),
     }
-    assert {each.prefixes for each in VIEW} == {("/api/steplog/1",)}
+    assert {each.prefixes for each in ours} == {("/api/steplog/1",)}
 
 
 def test_what_reads_needs_less_than_what_writes() -> None:
-    """A token for reading is good for every GET and search, for what the page asks, no more."""
+    """A token for reading is good for every GET and search, for what the page and other stores
+    ask, no more.
+    """
     assert {each.role for each in VIEW} == {"read"}
+    writing = {each.path.removeprefix("/store/") for each in STORE if each.role == "write"}
+    assert writing == {"batches", "beats", "seal"}
     reading = {
         f"{each.method} {each.path}"
         for each in ENDPOINTS
-        if each.role == "read" and each not in VIEW
+        if each.role == "read" and each not in (*VIEW, *STORE)
     }
     assert {each for each in reading if not each.startswith("GET ")} == {
         f"POST /mlflow/{name}"

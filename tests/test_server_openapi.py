@@ -109,7 +109,7 @@ def test_what_needs_no_token_says_so() -> None:
         if not item[method]["security"]
     }
     files = {f"/{name}" for name in (*site.SCRIPTED, "plain.css")}
-    assert free == {"/health", "/ready", "/version"} | files
+    assert free == {"/health", "/ready", "/version", "/about"} | files
 
 
 # The answers ------------------------------------------------------------------------------------

@@ -49,9 +49,9 @@ def _own(method: str, path: str, handle: Handler, request: Shape, answer: Shape 
 
 def _kept(path: str, handle: Handler, request: Shape = None, role: Role = "read") -> Endpoint:
     method = "GET" if request is None else "POST"
-    return Endpoint(
-        method, f"/store/{path}", handle, role, OURS, request, storage.CONTENT_TYPE, direct=True
-    )
+    handle = storage.for_all_experiments(handle)
+    kind = storage.CONTENT_TYPE
+    return Endpoint(method, f"/store/{path}", handle, role, OURS, request, kind, direct=True)
 
 
 def _refused(

@@ -33,6 +33,10 @@ _IDLE_CONNECTIONS = 4
 """Kept for the next request; more are open only while as many answers are being read."""
 
 
+class OtherServer(StoreError):
+    """What answers is no server of the kind that was expected."""
+
+
 class Answer(NamedTuple):
     """What the server answered; the names of headers are in small letters."""
 

@@ -34,7 +34,7 @@ from steplog.stores.base import (
     RunRecord,
     Series,
 )
-from steplog.stores.http import Http, Reply
+from steplog.stores.http import Http, OtherServer, Reply
 from steplog.summary import SUMMARY
 
 T = TypeVar("T")
@@ -263,7 +263,7 @@ class RemoteStore:
                 "MLFLOW_TRACKING_TOKEN to a token that may read and write all experiments."
             )
         if code in ("", "ENDPOINT_NOT_FOUND"):
-            return StoreError(
+            return OtherServer(
                 f"The server {name} does not answer as one of this steplog's version: {message}"
             )
         return wire.error_of(code, message)
