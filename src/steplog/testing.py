@@ -774,6 +774,34 @@ class StoreSuite:
         assert the_series(store).key.dataset_name == "caf?"
         assert len(read(store)) == 2
 
+    def test_a_purged_run_is_gone(self, store: Store, feed: Feed) -> None:
+        """Of a run that is removed for good nothing is left, and the others are as they were."""
+        other = Feed(store, "2" * 32)
+        for run_id, each in ((RUN, feed), (OTHER_RUN, other)):
+            each.operate(create_run(run_id), LogParams(run_id, {"lr": "1"}))
+            each.operate(SetTags(run_id, {"t": run_id}), LogParams(run_id, {"lr": "2"}))
+            points = [(step, step, 0.5) for step in range(5000)]
+            each.log(SeriesKey(run_id, "loss"), *points)
+            store.seal(run_id)
+            each.log(SeriesKey(run_id, "loss"), (9000, 0, 0.25))
+        assert store.purge([RUN, "9" * 32]) == 1
+        assert store.purge([RUN]) == 0
+        assert [record.row.run_id for record in store.runs()] == [OTHER_RUN]
+        assert store.series([RUN]) == []
+        assert [each.refusal.run_id for each in store.refusals()] == [OTHER_RUN]
+        assert everything(store, the_series(store, "loss", OTHER_RUN)).step.size == 5001
+        assert store.stats()["points"] == 5001
+        assert all(isinstance(each, int) for each in store.check())
+
+    def test_what_comes_after_a_purge_is_kept(self, store: Store, feed: Feed) -> None:
+        """A writer that logs to a run that was just removed makes it anew, with what is new."""
+        feed.log("loss", (0, 0, 1.0))
+        store.purge([RUN])
+        feed.log(SeriesKey(OTHER_RUN, "loss"), (0, 0, 2.0))
+        feed.log("loss", (1, 0, 3.0))
+        assert read(store, "loss") == [(1, 0, 3.0)]
+        assert everything(store, the_series(store, "loss", OTHER_RUN)).value.tolist() == [2.0]
+
     def test_writers_that_beat_live(self, store: Store) -> None:
         """A writer of which a store has just been told that it lives is among those that do."""
         assert store.beating() == frozenset()

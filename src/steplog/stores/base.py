@@ -376,6 +376,20 @@ class Store(Protocol):
         """Return the writers of which `beat` has told within BEAT_SECONDS, by the store's clock."""
         ...
 
+    def purge(self, run_ids: Sequence[str]) -> int:
+        """Remove these runs for good, with their points and all else that was logged to them.
+
+        They are not to be logged to any more: what still comes makes a run of that id anew.
+
+        Args:
+            run_ids: whole ids; unknown ones are passed over.
+
+        Returns:
+            How many runs were removed.
+
+        """
+        ...
+
     def seal(self, run_id: str | None = None) -> int:
         """Sort waiting points into chunks: of runs that ended or grew enough, or all of one run.
 

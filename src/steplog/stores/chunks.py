@@ -60,6 +60,12 @@ class InCatalog:
         query = f"DELETE FROM chunk_bytes WHERE {among}"
         connection.execute(query, (connection.dialect.listed(chunk_ids),))
 
+    def purge(
+        self, connection: Connection, series_ids: Sequence[int], chunk_ids: Sequence[int]
+    ) -> None:
+        """Remove all points of these series for good; `chunk_ids` are all chunks they have."""
+        self.remove(connection, chunk_ids)
+
 
 def encode(points: npt.NDArray[np.void]) -> Iterator[Encoded]:
     """Yield the chunks that arranged points make (`steplog.points.arrange`)."""
@@ -140,6 +146,13 @@ def remove(connection: Connection, chunk_ids: Sequence[int]) -> None:
     listed = connection.dialect.listed(chunk_ids)
     connection.execute(f"DELETE FROM chunks WHERE {among}", (listed,))
     connection.home.remove(connection, chunk_ids)
+
+
+def purge(connection: Connection, series_ids: Sequence[int], chunk_ids: Sequence[int]) -> None:
+    """Remove all chunks of these series for good, and their points wherever they are."""
+    among = connection.dialect.among("chunk_id")
+    connection.execute(f"DELETE FROM chunks WHERE {among}", (connection.dialect.listed(chunk_ids),))
+    connection.home.purge(connection, series_ids, chunk_ids)
 
 
 def _cut_evenly(start: int, stop: int) -> npt.NDArray[np.intp]:

@@ -119,6 +119,12 @@ class Home(Protocol):
         """Remove the points of chunks whose points stand in other chunks now."""
         ...
 
+    def purge(
+        self, connection: Connection, series_ids: Sequence[int], chunk_ids: Sequence[int]
+    ) -> None:
+        """Remove all points of these series for good; `chunk_ids` are all chunks they have."""
+        ...
+
 
 class Connection(Protocol):
     """A database as one transaction sees it, in which everything here happens."""

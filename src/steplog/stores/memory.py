@@ -9,8 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ from steplog.query import (
     split_part,
 )
 from steplog.rows import ExperimentRow, ModelRow, Pairs, Role, RunRow, default_experiment
+from steplog.stores import whole
 from steplog.stores.base import (
     BEAT_SECONDS,
     DATASET_CONTEXT,
@@ -46,16 +46,13 @@ from steplog.stores.base import (
     Last,
     ModelRecord,
     ModelUse,
-    Need,
     PairKeys,
     Position,
     Refused,
     RunRecord,
     Series,
 )
-from steplog.summary import SUMMARY, summarise
-
-PIECE_POINTS = 8192
+from steplog.summary import summarise
 
 
 class MemoryRows:
@@ -96,6 +93,14 @@ class MemoryRows:
     def put_run(self, row: RunRow) -> None:
         """Insert the run, or replace the row of its id."""
         self.runs[row.run_id] = row
+
+    def remove_run(self, run_id: str) -> bool:
+        """Remove a run and what it has; False where there is none of that id."""
+        self.run_datasets.pop(run_id, None)
+        self.run_models.pop(run_id, None)
+        for kind in ("params", "tags"):
+            self._pairs.pop((kind, run_id), None)
+        return self.runs.pop(run_id, None) is not None
 
     def model(self, model_id: str) -> ModelRow | None:
         """Return the logged model with this id."""
@@ -262,7 +267,7 @@ class MemoryStore:
                     (key, number, columns)
                     for number, (key, columns) in enumerate(self._series.items())
                     if key.run_id == run_id
-                    and _matches(key.key, keys)
+                    and whole.matches(key.key, keys)
                     and (model_ids is None or key.model_id in model_ids)
                 )
             ]
@@ -297,14 +302,11 @@ class MemoryStore:
         times: tuple[int, int] | None = None,
     ) -> Iterator[Columns]:
         """Yield the points of one series in order, in pieces of bounded size."""
-        columns = self._columns(series_id)
-        wanted = _within(columns.step, steps) & _within(columns.timestamp, times)
-        yield from _cut(columns.take(wanted))
+        yield from whole.points(self._columns(series_id), steps, times)
 
     def outline(self, series_id: int) -> npt.NDArray[np.void]:
         """Summaries (dtype SUMMARY) of consecutive stretches of one series, in order, all exact."""
-        pieces = [*_cut(self._columns(series_id))]
-        return np.concatenate([np.empty(0, SUMMARY), *map(summarise, pieces)])
+        return whole.outline(self._columns(series_id))
 
     def survey(
         self,
@@ -312,13 +314,7 @@ class MemoryStore:
         need: Callable[[npt.NDArray[np.void]], npt.NDArray[np.integer[Any]]],
     ) -> Iterator[npt.NDArray[np.void] | Columns]:
         """Yield what is needed of each stretch of one series, all of one state of the store."""
-        pieces = [*_cut(self._columns(series_id))]
-        summaries = np.concatenate([np.empty(0, SUMMARY), *map(summarise, pieces)])
-        for index, needed in enumerate(need(summaries).tolist()):
-            if needed == Need.SUMMARY:
-                yield summaries[index : index + 1]
-            elif needed == Need.POINTS:
-                yield pieces[index]
+        yield from whole.survey(self._columns(series_id), need)
 
     def beat(self, writer_ids: Sequence[str]) -> None:
         """Note that these writers live, for whoever cannot see their journals."""
@@ -330,6 +326,16 @@ class MemoryStore:
         since = time.monotonic() - BEAT_SECONDS
         with self._lock:
             return frozenset(each for each, seen in self._beats.items() if seen >= since)
+
+    def purge(self, run_ids: Sequence[str]) -> int:
+        """Remove these runs for good, with their points and all else that was logged to them."""
+        with self._lock:
+            for key in [key for key in self._series if key.run_id in run_ids]:
+                del self._series[key]
+            for run_id in run_ids:
+                self._writers.pop(run_id, None)
+            self._refusals = [e for e in self._refusals if e.refusal.run_id not in run_ids]
+            return sum(map(self._rows.remove_run, run_ids))
 
     def seal(self, run_id: str | None = None) -> int:
         """Return 0: nothing waits here."""
@@ -513,19 +519,3 @@ def _measured_on(key: SeriesKey, datasets: Sequence[tuple[str, str | None]]) -> 
         key.dataset_name == name and digest in (None, key.dataset_digest)
         for name, digest in datasets
     )
-
-
-def _matches(key: str, patterns: Iterable[str] | None) -> bool:
-    return patterns is None or any(fnmatchcase(key, pattern) for pattern in patterns)
-
-
-def _within(column: npt.NDArray[np.int64], window: tuple[int, int] | None) -> npt.NDArray[np.bool_]:
-    if window is None:
-        return np.ones(column.size, np.bool_)
-    first, last = window
-    return (first <= column) & (column <= last)
-
-
-def _cut(columns: Columns) -> Iterator[Columns]:
-    for start in range(0, columns.step.size, PIECE_POINTS):
-        yield columns.take(slice(start, start + PIECE_POINTS))

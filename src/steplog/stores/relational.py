@@ -25,7 +25,7 @@ from steplog.forks import undisturbed
 from steplog.operations import SeriesKey
 from steplog.points import Columns
 from steplog.query import Query
-from steplog.stores import catalog, checking, sealing, tail
+from steplog.stores import catalog, checking, purging, sealing, tail
 from steplog.stores.base import (
     BEAT_SECONDS,
     START,
@@ -89,6 +89,9 @@ class RelationalStore:
                 if batch.points.size:
                     tail.append(connection, batch, self._series_ids)
                 return refused
+        except tail.SeriesGone:
+            self._series_ids.forget()
+            return self.apply(batch)
         except BaseException:
             self._series_ids.forget()
             raise
@@ -216,6 +219,10 @@ class RelationalStore:
         with self._database.reading() as connection:
             since_ms = connection.now_ms() - int(BEAT_SECONDS * 1000)
             return catalog.read_beating(connection, since_ms)
+
+    def purge(self, run_ids: Sequence[str]) -> int:
+        """Remove these runs for good, with their points and all else that was logged to them."""
+        return sum(purging.purge_run(self._database, run_id) for run_id in run_ids)
 
     def seal(self, run_id: str | None = None) -> int:
         """Sort waiting points into chunks: of runs that ended or grew enough, or all of one run."""

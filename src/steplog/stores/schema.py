@@ -110,8 +110,10 @@ CREATE INDEX series_of_models ON series (model_id, key) WHERE model_id <> '';
 _RANKS_HEARTBEATS = f"""
 CREATE TABLE heartbeats (writer_id TEXT PRIMARY KEY, seen_ms INTEGER NOT NULL) WITHOUT ROWID;
 -- A constraint cannot be changed, so the table is made again.
+-- AUTOINCREMENT, as now that runs are removed for good: the number of a series that somebody
+-- remembers must never mean another one.
 CREATE TABLE ranked_series (
-    series_id INTEGER PRIMARY KEY, run_no INTEGER NOT NULL, key TEXT NOT NULL,
+    series_id INTEGER PRIMARY KEY AUTOINCREMENT, run_no INTEGER NOT NULL, key TEXT NOT NULL,
     model_id TEXT NOT NULL, dataset_name TEXT NOT NULL, dataset_digest TEXT NOT NULL,
     attempt INTEGER NOT NULL, rank INTEGER NOT NULL DEFAULT -1, exact INTEGER NOT NULL DEFAULT 1,
     waiting INTEGER NOT NULL DEFAULT 0, alone INTEGER NOT NULL DEFAULT 1, {_SUMMARY},

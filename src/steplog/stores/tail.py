@@ -29,6 +29,10 @@ _Row = tuple[Any, ...]
 """What tells a series from all others: the number of its run, and the columns of SERIES_KEY."""
 
 
+class SeriesGone(Exception):
+    """A series whose number was remembered has been removed, together with its run."""
+
+
 class SeriesIds:
     """The numbers that series have in the catalog: looked up once, then remembered."""
 
@@ -56,6 +60,10 @@ def append(connection: Connection, batch: Batch, series_ids: SeriesIds) -> None:
 
     They go into the tail, to wait for more. But where a batch brings enough of one series for
     chunks, all of them new and none before them waiting, it makes these chunks at once.
+
+    Raises:
+        SeriesGone: what is remembered in `series_ids` is not true any more.
+
     """
     numbers = np.unique(batch.points["series"])
     keys = [batch.series[number] for number in numbers.tolist()]
@@ -241,6 +249,8 @@ def _merge_summaries(
         f"WHERE {connection.dialect.among('series_id')} ORDER BY series_id",
         (connection.dialect.listed(series_ids.tolist()),),
     ).fetchall()
+    if len(rows) < series_ids.size:
+        raise SeriesGone
     known = summaries_of(row[:-3] for row in rows)
     exact, waiting, run_nos = np.array([row[-3:] for row in rows], np.int64).reshape(-1, 3).T
     repeating = overlaps(known, new)
