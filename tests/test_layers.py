@@ -62,9 +62,15 @@ LAYERS = """
     writer ingest
     journals
     journal_reader stores
-    stores.sqlite stores.memory stores.remote
+    stores.servers
+    stores.sqlite stores.memory stores.remote stores.mlflow_server
+    stores.whole stores.mlflow_sending
+    stores.mlflow_operations stores.mlflow_records
+    stores.mlflow_ids
+    stores.mlflow_api stores.mlflow_ledger stores.mlflow_points stores.mlflow_queries
     stores.relational
     stores.searching
+    stores.purging
     stores.tail stores.sealing stores.pieces stores.outlines stores.checking stores.chunks
     stores.catalog
     stores.rows
@@ -138,6 +144,7 @@ LATE_IMPORTS = {
     ("system_metrics", "psutil"): "is an extra",
     ("system_metrics", "pynvml"): "is an extra",
     ("stores.relational", "steplog.stores.searching"): "brings SQLAlchemy, for searches only",
+    ("stores", "steplog.stores.servers"): "brings HTTP",
     ("stores", "steplog.stores.sqlite"): "brings SQLite, which the store in memory does without",
 }
 

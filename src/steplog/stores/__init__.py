@@ -37,6 +37,10 @@ def open_store(where: Place | str | os.PathLike[str], timeout: float = 30.0) -> 
             if place.shared:
                 _make_private(place.catalog)
             return SQLiteStore(place.catalog, timeout)
+        if place.kind == "server":
+            from steplog.stores.servers import open_server
+
+            return open_server(place, timeout)
     raise StoreError(f"This steplog cannot open {place.name} yet.")
 
 
