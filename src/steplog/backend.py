@@ -125,7 +125,15 @@ class Backend:
     def ingest(self, progress: Callable[[int], None] | None = None) -> IngestReport:
         """Ingest all journals; see `steplog.ingest.Ingestor.ingest`."""
         with self._lock:
-            return self._open().ingest(progress=progress)
+            report = self._open().ingest(progress=progress)
+            if self.place.shared and (report.points or report.operations):
+                self.seal()  # no process that logs does it
+            return report
+
+    def seal(self) -> None:
+        """Sort what waits in the store, as processes that ingest what they log do."""
+        with self._lock:
+            self._open().store.seal()
 
     def journals_state(self) -> list[JournalState]:
         """Look at every journal; where the store cannot be opened, without what is pending.

@@ -22,6 +22,7 @@ import click
 
 from steplog import settings
 from steplog.backend import Backend, backend
+from steplog.collecting import gc
 from steplog.command import CATALOG, STORE, Report, command, main
 from steplog.entities import LifecycleStage, Summary
 from steplog.exceptions import MlflowException, StoreDamaged, StoreError
@@ -48,6 +49,7 @@ WATCH_SECONDS = 1.0
 COUNT_SECONDS = 0.5  # between the two looks that points per second are counted by
 PATIENCE_SECONDS = 1.0  # work that takes longer shows how far it is
 
+main.add_command(gc)
 main.add_command(server)
 main.add_command(token)
 main.add_command(ui)
@@ -216,7 +218,10 @@ def status() -> Report:
         "journals": journals,
         "refused": _refused_documents(refused),
     }
-    page = partial(pages.status_page, chosen.place.name, fault, journals, refused)
+    # Where all journals stay, most are of no interest any more.
+    shown = [each for each in journals if not (chosen.place.shared and each.settled)]
+    settled = len(journals) - len(shown)
+    page = partial(pages.status_page, chosen.place.name, fault, shown, refused, settled)
     return Report(document, page, healthy=not fault)
 
 
@@ -235,6 +240,7 @@ def ingest(watch: bool) -> Report:
 
     chosen = _backend()
     report = _watch(chosen) if watch else _ingest(chosen)
+    chosen.seal()
     document: dict[str, object] = {
         "store": chosen.place.name,
         "points": report.points,
@@ -358,6 +364,7 @@ def _watch(chosen: Backend) -> IngestReport:
                 return total
             try:
                 _add(chosen.ingest(), total)
+                chosen.seal()
                 trouble = ""
             except StoreError as error:  # what the journals hold can wait
                 if error.message != trouble:

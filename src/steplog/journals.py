@@ -67,6 +67,12 @@ class JournalState(NamedTuple):
             return "unreadable"
         return "live" if self.live else "orphaned"
 
+    @property
+    def settled(self) -> bool:
+        """Whether its writer is gone, and the store has all of it."""
+        left = self.pending_points, self.pending_operations, self.held_points, self.dropped_points
+        return self.condition == "orphaned" and left == (0, 0, 0, 0) and not self.fault
+
 
 def paths(directory: str, suffix: str = SUFFIX) -> list[str]:
     """Return the paths of all journals, oldest first.

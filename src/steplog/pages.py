@@ -198,16 +198,19 @@ def status_page(
     fault: str,
     journals: Sequence[JournalState],
     refused: Sequence[Refused],
+    settled: int,
     screen: Screen,
 ) -> Iterator[str]:
-    """List journals, what is wrong with them, and what was refused."""
+    """List journals, what is wrong with them, and what was refused; and count the settled ones."""
     yield f"Store {printable(directory, screen)}"
     yield ""
     if fault:
         yield click.style(printable(fault, screen), fg="red")
-    if not journals:
+    if settled:
+        yield f"Complete, and in the store: {_counted(settled, 'journal')}."
+    elif not journals:
         yield "No journals." if fault else "No journals: all that was logged is in the store."
-    else:
+    if journals:
         columns = [
             Column("journal"),
             Column("host"),
@@ -301,6 +304,20 @@ def usage_page(usage: Usage, screen: Screen) -> Iterator[str]:
         yield table(columns, rows, screen)
     if len(shown) < len(usage.runs):
         yield f"The largest {len(shown)} of {len(usage.runs):,} runs; --json lists all."
+
+
+def removed_page(
+    store: str, removed: Sequence[RunUsage], dry_run: bool, screen: Screen
+) -> Iterator[str]:
+    """Tell which runs were removed for good, or would be."""
+    if not removed:
+        yield f"Nothing to remove from {printable(store, screen)}."
+        return
+    columns = [Column("run"), Column("name"), Column("size", number=True)]
+    rows: list[Row] = [[run.run_id[:SHORT_ID], run.run_name, _size(run.bytes)] for run in removed]
+    yield table(columns, rows, screen)
+    total = f"{_counted(len(removed), 'run')}, {_size(sum(run.bytes for run in removed))}"
+    yield f"{total} of points: {'would be removed.' if dry_run else 'removed.'}"
 
 
 def _pairs(values: Mapping[str, str]) -> str:
