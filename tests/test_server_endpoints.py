@@ -609,5 +609,6 @@ def test_what_reads_needs_less_than_what_writes() -> None:
             "artifacts/presigned-download-url",
         )
     }
-    assert {each.role for each in ENDPOINTS} == {"read", "write"}
+    assert [each.path for each in ENDPOINTS if each.role == "admin"] == ["/store/purge"]
+    assert {each.role for each in ENDPOINTS} == {"read", "write", "admin"}
     assert not [each.path for each in ENDPOINTS if each.method == "GET" and each.role != "read"]

@@ -222,6 +222,7 @@ def questions(run_id: str) -> Iterator[tuple[str, object]]:
         ("/store/survey", {"series_id": 99, "outline": fingerprint(NOTHING), "needs": ""}),
         ("/store/beats", {"writer_ids": ["2" * 32]}),
         ("/store/seal", {"run_id": run_id}),
+        ("/store/purge", {"run_ids": ["9" * 32]}),
     )
 
 

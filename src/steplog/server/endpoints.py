@@ -189,6 +189,7 @@ STORE = (
     _kept("survey", storage.survey, s.Survey),
     _kept("beats", storage.beat, s.Writers, "write"),
     _kept("beating", storage.beating),
+    _kept("purge", storage.purge, s.WholeRuns, "admin"),
     _kept("seal", storage.seal, s.Sealing, "write"),
     _kept("check", storage.check),
     _kept("stats", storage.stats),

@@ -31,7 +31,7 @@ from steplog.client import Client
 from steplog.exceptions import MlflowException, StoreError, invalid
 from steplog.lookup import Lookup, lookup
 from steplog.query import Query
-from steplog.server import about, logs, tokens
+from steplog.server import about, logs, storage, tokens
 from steplog.server.app import App
 from steplog.server.asgi import SECURITY, Asgi
 from steplog.server.connection import IDLE_SECONDS, Connection, Limits
@@ -49,6 +49,8 @@ STOP_SECONDS = 10
 """How long requests that are under way may take when the server is told to end."""
 LOCK_SECONDS = 5.0
 """How long a request waits while another program has locked the catalog; then it is told 503."""
+SEAL_SECONDS = 1.0
+"""How often what clients have brought is sorted into chunks."""
 BACKLOG = 1024
 _CONNECTIONS = 4096
 _OTHER_FILES = 256
@@ -189,10 +191,15 @@ def serve(
         timeout_notify=0,
     )
     threading.Thread(target=_warm_up, args=(chosen,), daemon=True).start()
+    ended = threading.Event()
+    sealing = threading.Thread(target=_keep_sealing, args=(chosen, ended), daemon=True)
+    sealing.start()
     try:
         known = lookup(chosen, False)
         Server(config, known, measures, options.drain_seconds, ready, lifeline).run([listening])
     finally:
+        ended.set()
+        sealing.join(STOP_SECONDS)
         chosen.recorder.close()
         chosen.close()
         measures.publish()
@@ -202,6 +209,19 @@ def _warm_up(chosen: Backend) -> None:
     """Load what the first search needs, some 0.3 s of imports, before anybody waits for it."""
     with suppress(MlflowException):  # whoever searches is told
         chosen.store().search(Query("runs", limit=1))
+
+
+def _keep_sealing(chosen: Backend, ended: threading.Event) -> None:
+    """Sort into chunks what clients have brought: they do not wait for that, nor do it."""
+    while not ended.wait(SEAL_SECONDS):
+        if storage.brought.is_set():
+            storage.brought.clear()
+            try:
+                chosen.store_as_it_is().seal()
+            except Exception as error:  # it goes on; what is not sealed can be read all the same
+                storage.brought.set()
+                known = isinstance(error, MlflowException)
+                _log.error("Cannot seal: %s", error, exc_info=None if known else error)
 
 
 class Server(uvicorn.Server):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from functools import wraps
 
@@ -30,6 +31,10 @@ from steplog.stores.base import Batch, Store
 from steplog.tally import tally
 
 CONTENT_TYPE = "application/octet-stream"
+
+brought = threading.Event()
+"""Set where something may wait to be sealed: batches have come, or the server has just begun."""
+brought.set()
 
 _NEEDS = re.compile("[012]*")
 
@@ -50,6 +55,7 @@ def apply(service: Service, request: Request) -> Answer:
     batch = _batch(request.body)
     refused = _bare(service).apply(batch)
     if refused is not None:
+        brought.set()
         tally.applied(len(batch.points), len(batch.operations), len(refused))
     return _frames(wire.encode_values(wire.APPLIED, [refused]))
 
@@ -171,6 +177,12 @@ def beat(service: Service, request: Request) -> Answer:
 def beating(service: Service, request: Request) -> Answer:
     """Return the writers that live, those on the server's own machine among them."""
     return _frames(wire.encode_values(wire.TEXT, sorted(service.client.live_writers())))
+
+
+def purge(service: Service, request: Request) -> Answer:
+    """Remove runs for good; return how many there were."""
+    run_ids = decode(m.WholeRuns, request.body).run_ids
+    return _frames(wire.encode_values(wire.NUMBER, [_store(service).purge(run_ids)]))
 
 
 def seal(service: Service, request: Request) -> Answer:

@@ -191,6 +191,10 @@ class RemoteStore:
         """Return the writers of which `beat` has told, and those on the server's machine."""
         return frozenset(self._values(wire.TEXT, "beating"))
 
+    def purge(self, run_ids: Sequence[str]) -> int:
+        """Remove these runs for good, with all that was logged to them. Only for an admin."""
+        return self._one(wire.NUMBER, "purge", run_ids=run_ids)
+
     def seal(self, run_id: str | None = None) -> int:
         """Sort waiting points into chunks, all of one run. Of others the server itself does it."""
         return self._one(wire.NUMBER, "seal", run_id=run_id) if run_id is not None else 0
