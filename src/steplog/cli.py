@@ -8,7 +8,6 @@ of the server stand beside it, in `steplog.server.commands`.
 
 from __future__ import annotations
 
-import os
 import queue
 import signal
 import sys
@@ -20,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from steplog import settings
+from steplog import filesystem, settings
 from steplog.backend import Backend, backend
 from steplog.collecting import gc
 from steplog.command import CATALOG, STORE, Report, command, main
@@ -286,7 +285,7 @@ def du() -> Report:
     usage = pages.Usage(
         store=chosen.place.name,
         bytes=stats["bytes"],
-        journal_bytes=_bytes_below(chosen.place.journals),
+        journal_bytes=filesystem.bytes_in(chosen.place.journals),
         series=stats["series"],
         points=stats["points"],
         waiting_points=stats["waiting_points"],
@@ -524,13 +523,3 @@ def _refused_documents(refused: Iterable[Refused]) -> list[object]:
         {"journal_id": each.journal_id, "offset": each.offset, **each.refusal._asdict()}
         for each in refused
     ]
-
-
-def _bytes_below(directory: str) -> int:
-    """Return what the files of a directory take on disk; journals reserve more than they hold."""
-    total = 0
-    with suppress(FileNotFoundError), os.scandir(directory) as entries:
-        for entry in entries:
-            with suppress(FileNotFoundError):  # somebody ingested it to its end
-                total += entry.stat().st_blocks * 512
-    return total

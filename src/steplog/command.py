@@ -89,7 +89,7 @@ STORE = click.Option(
     metavar="URI",
     expose_value=False,
     callback=_use_store,
-    help="A directory, or its steplog:// URI.  [default: the tracking URI in force]",
+    help="A directory, or a URL.  [default: the tracking URI in force]",
 )
 JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON document.")
 
