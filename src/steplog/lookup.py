@@ -69,6 +69,7 @@ class Lookup:
         self._experiments = {DEFAULT_EXPERIMENT_ID: default_experiment(0)}
         self._models: set[str] = set()
         self._refreshed = 0
+        self._warned = False
 
     def series(self, run_id: str, model_id: str | None = None) -> SeriesNumbers:
         """Return the series of a run that can be logged to without a check.
@@ -242,10 +243,14 @@ class Lookup:
             store = self._backend.consult()
             if store is None:  # nothing was logged there yet, or this process must not look
                 return [] if self._backend.ingests() else None
-            return question(store)
+            answer = question(store)
         except (StoreError, StoreDamaged) as error:
-            warn(f"steplog could not look into {self._backend.place.name} and goes on: {error}")
+            if not self._warned:
+                warn(f"steplog could not look into {self._backend.place.name} and goes on: {error}")
+            self._warned = True
             return None
+        self._warned = False
+        return answer
 
 
 @cache
