@@ -155,7 +155,7 @@ class Ingestor:
             self._forget(path)
             self._finished.add(path)
         elif reader.silence() > LOST_SECONDS:
-            self._forget(path)
+            reader.rest()
             self._quiet[path] = look
         else:
             reader.close()

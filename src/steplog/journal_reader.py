@@ -134,6 +134,12 @@ class JournalReader:
             fd, self._fd = self._fd, -1
             os.close(fd)
 
+    def rest(self) -> None:
+        """Close the file, and keep in memory only when the last heartbeat came."""
+        self.close()
+        self._series.clear()
+        self._learned = PAGE
+
     @property
     def is_open(self) -> bool:
         """Whether the file is open."""
