@@ -19,6 +19,8 @@ Translate = Callable[[str, str], str]
 """Takes the name of an attribute and an id of ours; returns the server's."""
 
 _IDS = ("run_id", "experiment_id", "model_id", "source_run_id")
+_UNNAMED = frozenset("`\"'\\")
+"""What no metric, param or tag there has in its name."""
 _EXACT = ("=", "!=", "IN", "NOT IN")
 _STAGES: dict[tuple[str, ...], str] = {
     ("active",): "ACTIVE_ONLY",
@@ -112,10 +114,9 @@ def _field(field: Field, query: Query) -> str:
         return f"attributes.{field.key}" if query.what == "runs" else field.key
     if field.kind == "dataset":
         return f"dataset.{field.key}"
-    quote = next((each for each in '`"' if each not in field.key), None)
-    if quote is None:
-        raise unsayable(f'for the {field.kind} {field.key!r}, whose name holds both ` and "')
-    return f"{field.kind}s.{quote}{field.key}{quote}"
+    if not _UNNAMED.isdisjoint(field.key):
+        raise unsayable(f"for a {field.kind} called {field.key!r}")
+    return f"{field.kind}s.`{field.key}`"
 
 
 def _value(value: Value) -> str:
