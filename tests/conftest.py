@@ -14,6 +14,8 @@ from services import (
     clickhouse_database,
     modern_clickhouse_database,
     postgres_cluster,
+    postgres_store_uri,
+    postgres_template,
     postgres_uri,
     proxied,
 )
@@ -28,6 +30,8 @@ __all__ = [
     "modern_clickhouse_database",
     "opened",
     "postgres_cluster",
+    "postgres_store_uri",
+    "postgres_template",
     "postgres_uri",
     "proxied",
     "spawned",

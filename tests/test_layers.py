@@ -16,7 +16,7 @@ PACKAGE = Path(steplog.__file__).parent
 LAYERS = """
     __main__
     cli mlflow_plugin
-    server.commands
+    collecting server.commands
     command
     server.supervisor
     server.serving
@@ -63,7 +63,10 @@ LAYERS = """
     journals
     journal_reader stores
     stores.servers
-    stores.sqlite stores.memory stores.remote stores.mlflow_server
+    stores.migrations
+    stores.migrations.versions
+    stores.migrations.versions.r0001_catalog
+    stores.sqlite stores.memory stores.remote stores.mlflow_server stores.postgres
     stores.whole stores.mlflow_sending
     stores.mlflow_operations stores.mlflow_records
     stores.mlflow_ids
@@ -74,7 +77,9 @@ LAYERS = """
     stores.tail stores.sealing stores.pieces stores.outlines stores.checking stores.chunks
     stores.catalog
     stores.rows
-    stores.database
+    stores.database stores.postgres_database
+    stores.postgres_values
+    stores.locks
     stores.connection
     stores.schema
     stores.clickhouse_client
@@ -126,6 +131,7 @@ LATE_IMPORTS = {
     ("cli", "steplog.top"): _TEXT,
     ("cli", "steplog.watching"): _TEXT,
     ("command", "steplog.screen"): "a line of --json needs no screen",
+    ("collecting", "steplog.pages"): _TEXT,
     ("client", "steplog.filters"): _PARSER,
     ("experiment_client", "steplog.filters"): _PARSER,
     ("metric_client", "steplog.history"): _NUMPY,
@@ -145,6 +151,7 @@ LATE_IMPORTS = {
     ("system_metrics", "pynvml"): "is an extra",
     ("stores.relational", "steplog.stores.searching"): "brings SQLAlchemy, for searches only",
     ("stores", "steplog.stores.servers"): "brings HTTP",
+    ("stores", "steplog.stores.postgres"): "is an extra",
     ("stores", "steplog.stores.sqlite"): "brings SQLite, which the store in memory does without",
 }
 

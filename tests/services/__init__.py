@@ -11,7 +11,12 @@ from __future__ import annotations
 
 from services.clickhouse import ClickHouse, clickhouse_cluster, clickhouse_database
 from services.modern_clickhouse import modern_clickhouse_database
-from services.postgres import postgres_cluster, postgres_uri
+from services.postgres import (
+    postgres_cluster,
+    postgres_store_uri,
+    postgres_template,
+    postgres_uri,
+)
 from services.proxy import Proxy, proxied, proxying
 
 __all__ = [
@@ -21,6 +26,8 @@ __all__ = [
     "clickhouse_database",
     "modern_clickhouse_database",
     "postgres_cluster",
+    "postgres_store_uri",
+    "postgres_template",
     "postgres_uri",
     "proxied",
     "proxying",

@@ -222,6 +222,32 @@ def postgres_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     _psql(f"drop database {name} with (force)", address)
 
 
+@pytest.fixture(scope="session")
+def postgres_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a database with steplog's tables, of which others are made as copies."""
+    from steplog.stores import migrations  # which every other test does without
+
+    need(missing())
+    address = f"postgresql://{ROLE}@127.0.0.1:{sharing.join('postgres', tmp_path_factory)}"
+    name = f"template_{uuid.uuid4().hex}"
+    _psql(f"create database {name} template template0", address)
+    migrations.upgrade(f"{address}/{name}")
+    yield name
+    _psql(f"drop database {name} with (force)", address)
+
+
+@pytest.fixture
+def postgres_store_uri(
+    postgres_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The address of a database of the test's own that is an empty store of steplog's."""
+    address = f"postgresql://{ROLE}@127.0.0.1:{sharing.join('postgres', tmp_path_factory)}"
+    name = f"store_{uuid.uuid4().hex}"
+    _psql(f"create database {name} template {postgres_template}", address)
+    yield f"{address}/{name}"
+    _psql(f"drop database {name} with (force)", address)
+
+
 @pytest.fixture
 def postgres_cluster() -> Iterator[PostgresCluster]:
     """A primary and a synchronous standby of the test's own, which wait for their disks."""

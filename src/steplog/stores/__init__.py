@@ -41,7 +41,18 @@ def open_store(where: Place | str | os.PathLike[str], timeout: float = 30.0) -> 
             from steplog.stores.servers import open_server
 
             return open_server(place, timeout)
-    raise StoreError(f"This steplog cannot open {place.name} yet.")
+        return _open_database(place, timeout)
+
+
+def _open_database(place: Place, timeout: float) -> Store:
+    try:
+        from steplog.stores.postgres import PostgresStore
+    except ImportError as error:
+        raise StoreError(
+            f"{place.name} cannot be used without psycopg. Install it: "
+            "pip install 'steplog[postgres]'"
+        ) from error
+    return PostgresStore(place.uri, timeout)
 
 
 def _make_private(directory: str) -> None:

@@ -13,9 +13,8 @@ is left.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from itertools import count
 from typing import Any, Protocol
@@ -24,7 +23,6 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql.base import PGDialect
-from sqlalchemy.engine import Dialect
 
 from steplog.exceptions import invalid
 from steplog.operations import SeriesKey
@@ -39,7 +37,7 @@ from steplog.query import (
     split_part,
 )
 from steplog.rows import ExperimentRow, ModelRow, RunRow
-from steplog.stores.connection import Connection, bits_of, floats_of
+from steplog.stores.connection import Connection, Dialect, bits_of, floats_of
 from steplog.stores.pieces import read_groups, read_pieces
 from steplog.stores.schema import SUMMARY_COLUMNS
 
@@ -65,7 +63,7 @@ class _Database(Protocol):
     """How conditions are said to one kind of database."""
 
     @property
-    def dialect(self) -> Dialect:
+    def writes(self) -> sa.Dialect:
         """How SQLAlchemy writes."""
         ...
 
@@ -93,14 +91,17 @@ class _Database(Protocol):
 
 
 class _SQLite:
-    dialect = sqlite.dialect(paramstyle="qmark")
+    writes = sqlite.dialect(paramstyle="qmark")
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
 
     def listed(self, values: Sequence[str]) -> sa.Select[Any]:
-        listed = sa.func.json_each(json.dumps(list(values))).table_valued("value")
+        listed = sa.func.json_each(self._dialect.listed(values)).table_valued("value")
         return sa.select(listed.c.value)
 
     def pairs(self, rows: Sequence[tuple[int, int]]) -> sa.Select[Any]:
-        pair = sa.func.json_each(json.dumps(rows)).table_valued("value").c.value
+        pair = sa.func.json_each(self._dialect.listed(rows)).table_valued("value").c.value
         columns = (sa.func.json_extract(pair, path) for path in ("$[0]", "$[1]"))
         return sa.select(*map(sa.ColumnElement.label, columns, ("run_no", "value")))
 
@@ -120,24 +121,36 @@ class _SQLite:
 
 
 class _Postgres:
-    dialect: Dialect = PGDialect(paramstyle="qmark")  # type: ignore[no-untyped-call]
+    writes: sa.Dialect = PGDialect(paramstyle="qmark")  # type: ignore[no-untyped-call]
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
 
     def listed(self, values: Sequence[str]) -> sa.Select[Any]:
-        return sa.select(sa.func.unnest(sa.cast(list(values), postgresql.ARRAY(sa.Text))))
+        return sa.select(self._unnested(values, sa.Text))
 
     def pairs(self, rows: Sequence[tuple[int, int]]) -> sa.Select[Any]:
-        columns = (
-            sa.func.unnest(sa.cast([row[i] for row in rows], postgresql.ARRAY(sa.BigInteger)))
-            for i in (0, 1)
-        )
-        return sa.select(*map(sa.ColumnElement.label, columns, ("run_no", "value")))
+        run_nos, values = (self._unnested([row[i] for row in rows], sa.BigInteger) for i in (0, 1))
+        return sa.select(run_nos.label("run_no"), values.label("value"))
+
+    def _unnested(
+        self, values: Sequence[Any], kind: type[sa.types.TypeEngine[Any]]
+    ) -> sa.ColumnElement[Any]:
+        array = postgresql.ARRAY(kind)
+        return sa.func.unnest(sa.cast(sa.literal(self._dialect.listed(values), array), array))
 
     def like(
         self, column: sa.ColumnElement[Any], pattern: str, sensitive: bool
     ) -> sa.ColumnElement[bool]:
-        like = "LIKE" if sensitive else "ILIKE"  # texts are compared by code points
-        escaped = pattern.replace("\\", "\\\\")
-        return column.op(like, is_comparison=True)(escaped)
+        like, matches = ("LIKE", "~") if sensitive else ("ILIKE", "~*")
+        plain = column.op(like, is_comparison=True)(pattern.replace("\\", "\\\\"))
+        if "_" not in pattern:
+            return plain
+        # Where one character of a text is kept as two (`postgres_values`), it must be matched so.
+        one = "(\\u0001.|[^\\u0001])"
+        parts = (".*" if c == "%" else one if c == "_" else _escaped(c) for c in pattern)
+        exact = column.op(matches, is_comparison=True)(f"^{''.join(parts)}$")
+        return sa.case((sa.func.strpos(column, sa.func.chr(1)) > 0, exact), else_=plain)
 
     def number(self, digits: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         number = sa.cast(digits, sa.Numeric)
@@ -147,7 +160,11 @@ class _Postgres:
         return column
 
 
-_DATABASES: dict[str, _Database] = {"sqlite": _SQLite(), "postgresql": _Postgres()}
+_DATABASES: dict[str, Callable[[Dialect], _Database]] = {
+    "sqlite": _SQLite,
+    "postgresql": _Postgres,
+}
+_SPECIAL = frozenset("\\.[](){}*+?^$|")
 _GLOB = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
 
 
@@ -187,15 +204,8 @@ def search(connection: Connection, query: Query) -> list[str]:
             f"A search can have at most {MOST_CONDITIONS} conditions and {MOST_ORDERS} orders. Got "
             f"{len(query.conditions)} and {len(query.order)}."
         )
-    found = _execute(connection, _Statement(connection, query).build())
-    return [each for [each] in found]
-
-
-def _execute(connection: Connection, statement: sa.Select[Any]) -> list[Any]:
-    dialect = _DATABASES[connection.dialect.name].dialect
-    compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-    values = [compiled.params[name] for name in compiled.positiontup or ()]
-    return connection.execute(str(compiled), values).fetchall()
+    statement = _Statement(connection, query)
+    return [each for [each] in statement.execute(statement.build())]
 
 
 class _Statement:
@@ -203,7 +213,7 @@ class _Statement:
 
     def __init__(self, connection: Connection, query: Query) -> None:
         self._connection = connection
-        self._database = _DATABASES[connection.dialect.name]
+        self._database = _DATABASES[connection.dialect.name](connection.dialect)
         self._query = query
         self._table = _tables[query.what]
         self._owner = self._table.c.run_no if query.what == "runs" else _ids[query.what]
@@ -223,6 +233,13 @@ class _Statement:
         if self._query.limit is not None:
             statement = statement.limit(self._query.limit)
         return statement.offset(self._query.offset) if self._query.offset else statement
+
+    def execute(self, statement: sa.Select[Any]) -> list[Any]:
+        compiled = statement.compile(
+            dialect=self._database.writes, compile_kwargs={"render_postcompile": True}
+        )
+        values = [compiled.params[name] for name in compiled.positiontup or ()]
+        return self._connection.execute(str(compiled), values).fetchall()
 
     def _scope(self) -> Iterator[sa.ColumnElement[bool]]:
         """Say which experiments and lifecycle stages are meant, and measured on which datasets."""
@@ -363,7 +380,7 @@ class _Statement:
             _some_point(series, low),
             _some_point(series, high),
         )
-        rows = _execute(self._connection, statement)
+        rows = self.execute(statement)
         return [model_id for model_id, series_id in rows if self._holds(series_id, wanted)]
 
     def _holds(self, series_id: int, value: float) -> bool:
@@ -447,6 +464,11 @@ class _Statement:
 
     def _name(self) -> str:
         return f"t{next(self._numbers)}"
+
+
+def _escaped(character: str) -> str:
+    """Return a regular expression of PostgreSQL for a character."""
+    return f"\\{character}" if character in _SPECIAL else character
 
 
 def _within(column: sa.ColumnElement[Any], condition: Condition) -> sa.ColumnElement[bool]:

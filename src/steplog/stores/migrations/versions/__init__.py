@@ -1,0 +1,1 @@
+"""The revisions of the tables in PostgreSQL, one in each module."""
