@@ -53,13 +53,20 @@ def free_port() -> int:
             return port
 
 
-def wait_until(holds: Callable[[], bool], what: str) -> None:
-    """Wait for something that can only be asked for, not waited for; fail after a minute."""
+def wait_until(holds: Callable[[], bool], what: str, pause: float = 0.02) -> None:
+    """Wait for something that can only be asked for, not waited for; fail after a minute.
+
+    Args:
+        holds: asks.
+        what: is waited for.
+        pause: from one time to the next, in seconds.
+
+    """
     end = time.monotonic() + SECONDS
     while not holds():
         if time.monotonic() > end:
             raise TimeoutError(f"{what} did not happen within {SECONDS:.0f} s")
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def answers(port: int) -> bool:

@@ -33,6 +33,8 @@ class Proxy:
         cut_chance: how probable it is for each piece that its connection is cut before it.
         swallow_chance: how probable it is for each piece of an answer that it is swallowed.
         cuts: how many connections were cut so far.
+        carried: how many bytes came from clients so far, passed on or not.
+        answered: how many bytes went back to clients so far.
 
     """
 
@@ -52,6 +54,8 @@ class Proxy:
         self.cut_chance = 0.0
         self.swallow_chance = 0.0
         self.cuts = 0
+        self.carried = 0
+        self.answered = 0
         self._chance = random.Random(seed)
         self._connections: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
@@ -139,7 +143,7 @@ class Proxy:
                 self._pass(reader, far_writer, is_answer=False),
                 self._pass(far_reader, writer, is_answer=True),
             )
-        except OSError:
+        except (OSError, asyncio.CancelledError):  # asyncio would complain of a cancelled callback
             self.cuts += bool(both & self._connections)
         finally:
             self._connections -= both
@@ -150,6 +154,7 @@ class Proxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool
     ) -> None:
         while piece := await reader.read(PIECE):
+            self.carried += 0 if is_answer else len(piece)
             await self._flows.wait()
             if self.delay_seconds:
                 await asyncio.sleep(self.delay_seconds)
@@ -158,6 +163,7 @@ class Proxy:
             if self._is_lost(is_answer):
                 raise ConnectionAbortedError
             writer.write(piece)
+            self.answered += len(piece) if is_answer else 0
             await writer.drain()
         with suppress(OSError):
             writer.write_eof()
