@@ -134,6 +134,7 @@ class Background:
             complete = ingests(self._place)
             if complete:
                 refusals = self._ingest(request)
+                self._writer.delivered(self._paths)
             self._late = False
             self._writer.store_fault = ""
         except Exception as error:  # nothing may end this thread; the journals keep everything

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 
 # File systems that overwrite in place: a mapped write into reserved space cannot fail.
 # btrfs, zfs and bcachefs are missing on purpose: they copy on write, so a page that is written
@@ -67,6 +68,20 @@ def mounted(mounts: Iterable[str], device: str, path: str) -> str:
         if len(point) >= len(nearest) and f"{path}/".startswith(f"{point.rstrip('/')}/"):
             nearest, kind = point, found
     return kind
+
+
+def bytes_in(directory: str) -> int:
+    """Return what the files of a directory take on the disk, in bytes.
+
+    Journals are longer than that while they are written: their ends are reserved step by step.
+    """
+    total = 0
+    with suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # somebody has just removed it
+                stat = entry.stat()
+                total += getattr(stat, "st_blocks", -(-stat.st_size // 512)) * 512
+    return total
 
 
 def is_network(kind: str) -> bool:

@@ -87,7 +87,8 @@ class Recorder:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self.writer = Writer(place.journals, self._preamble, self._began)
+        spool = place.kind != "directory"
+        self.writer = Writer(place.journals, self._preamble, self._began, spool=spool)
         self._runs: dict[str, CreateRun] = {}
         self._numbers: dict[str, dict[SeriesKey, int]] = {}
         self._leaving: dict[SeriesKey, tuple[int, float]] = {}  # and since when

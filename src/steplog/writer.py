@@ -6,6 +6,8 @@ the next one begins and what becomes of the last:
 * the journal is full: its next stretch is reserved, or the next file begun;
 * the disk refuses: slots go to memory, at most STEPLOG_MEMORY_LIMIT_MB of it, until it no longer
   does; then they are written out as a journal of their own;
+* journals wait for a store far away, and take as much as STEPLOG_SPOOL_LIMIT_MB: as if the disk
+  refused;
 * somebody deletes the store's directory: it is made again, with what the journals held;
 * the process forks: the child lets go of the parent's journals and begins its own.
 
@@ -25,7 +27,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -34,6 +36,7 @@ from steplog.exceptions import warn
 from steplog.journal import (
     HEARTBEAT,
     LOCKED,
+    STRETCH,
     AppendedJournal,
     Head,
     Header,
@@ -51,6 +54,9 @@ PATIENCE_SECONDS = 60.0
 """How long a retired journal waits for a thread that claimed a slot and does not fill it. After
 that the journal is closed: the thread, should it ever go on, finds that and logs anew."""
 
+LOOK_SECONDS = 0.5
+"""How long it is remembered how much of the disk a spool takes: it may be thousands of files."""
+
 
 class Ticket(NamedTuple):
     """Where something stands that was written: a journal, and the offset of its first slot."""
@@ -66,6 +72,7 @@ class Writer:
         directory: where journals live. It is made on the first write, not before.
         preamble: returns the slots that every journal begins with, so that it can be read alone.
         began: called when the first journal of a process has begun.
+        spool: STEPLOG_SPOOL_LIMIT_MB is in force there.
 
     Attributes:
         head: where slots can be claimed now. A caller reads it once for each slot.
@@ -78,11 +85,17 @@ class Writer:
     """
 
     def __init__(
-        self, directory: str, preamble: Callable[[], bytes], began: Callable[[], None]
+        self,
+        directory: str,
+        preamble: Callable[[], bytes],
+        began: Callable[[], None],
+        *,
+        spool: bool = False,
     ) -> None:
         self.directory = directory
         self._preamble = preamble
         self._began = began
+        self._spool = spool
         self._reset()
 
     def _reset(self) -> None:
@@ -91,6 +104,9 @@ class Writer:
         self.dropped = 0
         self.saved: list[str] = []
         self._dropping = False
+        self._limited = self._spool
+        self._taken = 0  # bytes of the disk, as of …
+        self._looked = float("-inf")  # … by the monotonic clock
         self.fault = ""
         self.store_fault = ""
         self.lock = threading.RLock()
@@ -179,6 +195,7 @@ class Writer:
 
     def _extended(self, journal: Journal, room: int) -> bool:
         try:
+            self._require_room()
             return journal.extend(room)
         except OSError as error:
             self._trouble(error)
@@ -201,6 +218,7 @@ class Writer:
 
     def _begin_file(self, size: int = 0) -> FileJournal:
         os.makedirs(self.directory, exist_ok=True)
+        self._require_room()
         kind = filesystem.filesystem_type(self.directory)
         durable = settings.get("STEPLOG_DURABILITY") == "power"
         # Who lets nobody ingest here may know more of the file system than its name tells.
@@ -221,6 +239,26 @@ class Writer:
             fresh.discard()
             raise
         return fresh
+
+    def _require_room(self) -> None:
+        """Make sure that journals may take more of the disk.
+
+        Raises:
+            OSError: they take as much as they may.
+
+        """
+        if not self._limited:
+            return
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._taken = filesystem.bytes_in(self.directory)
+            self._looked = time.monotonic()
+        limit = settings.get("STEPLOG_SPOOL_LIMIT_MB")
+        if self._taken >= limit << 20:
+            raise OSError(
+                f"what waits there takes {self._taken >> 20} MB, and STEPLOG_SPOOL_LIMIT_MB is "
+                f"{limit}"
+            )
+        self._taken += STRETCH  # about what is begun now
 
     def _new_header(self, liveness: int, *, durable: bool = False) -> Header:
         return new_header(self.writer_id, liveness, durable=durable, rank=ranks.own_rank())
@@ -263,9 +301,10 @@ class Writer:
             at_once: do not wait for threads that claimed a slot and have not filled it.
 
         """
+        retired = list(self._retired)
         if self._held and not at_once:
-            return  # the retired files are the only place where others can see the fault
-        for journal in list(self._retired):
+            del retired[-1:]  # it is the only place where others can see the fault
+        for journal in retired:
             if journal.vanished() and not at_once:
                 continue  # it is the only copy; `look_after` writes another
             if at_once or self._overdue(journal) or not journal.unwritten():
@@ -274,6 +313,16 @@ class Writer:
                     journal.end(*self._vitals())
                 except OSError as error:  # what a network file system took may fail this late
                     self._trouble(error)
+
+    def delivered(self, paths: Collection[str]) -> None:
+        """The store has all that these journals hold. In a spool that is full they make room now,
+        those included that were kept to show others what is wrong.
+        """
+        if self._limited and self._held:
+            for journal in [each for each in self._retired if each.path in paths]:
+                if not journal.unwritten():
+                    del self._retired[journal]
+                    journal.end(*self._vitals())
 
     def _overdue(self, journal: FileJournal) -> bool:
         return time.monotonic() - self._retired[journal] >= PATIENCE_SECONDS
@@ -304,6 +353,7 @@ class Writer:
                 self._turn_to(self._begin_file())  # raises as long as the disk refuses
         for journal in self._held.copy():
             if not journal.unwritten():
+                self._require_room()
                 self.saved.append(journal.save(self.directory))
                 self._held.remove(journal)
 
@@ -358,8 +408,11 @@ class Writer:
     # -- the end, and the fork ------------------------------------------------------------------
 
     def seal(self) -> None:
-        """End the present journal; the next write begins another."""
+        """End the present journal; the next write begins another. To be called at the end: what
+        memory holds would be lost then, so the limit of a spool does not keep it from the disk.
+        """
         with self.lock:
+            self._limited = False
             if self._journal is not None:
                 self._turn_to(None)
 
