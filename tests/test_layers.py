@@ -62,6 +62,9 @@ LAYERS = """
     writer ingest
     journals
     journal_reader stores
+    sync
+    carrying
+    comparing differences sending
     stores.servers
     stores.migrations
     stores.migrations.versions
@@ -130,6 +133,7 @@ LATE_IMPORTS = {
     ("cli", "steplog.live"): _LIVE,
     ("cli", "steplog.top"): _TEXT,
     ("cli", "steplog.watching"): _TEXT,
+    ("databases", "steplog.pages"): _TEXT,
     ("command", "steplog.screen"): "a line of --json needs no screen",
     ("collecting", "steplog.pages"): _TEXT,
     ("client", "steplog.filters"): _PARSER,
@@ -151,7 +155,10 @@ LATE_IMPORTS = {
     ("system_metrics", "pynvml"): "is an extra",
     ("stores.relational", "steplog.stores.searching"): "brings SQLAlchemy, for searches only",
     ("stores", "steplog.stores.servers"): "brings HTTP",
+    ("stores", "steplog.stores.database"): _DATABASE,
+    ("stores", "steplog.stores.migrations"): "is an extra",
     ("stores", "steplog.stores.postgres"): "is an extra",
+    ("stores", "steplog.stores.schema"): _DATABASE,
     ("stores", "steplog.stores.sqlite"): "brings SQLite, which the store in memory does without",
 }
 

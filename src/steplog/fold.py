@@ -64,7 +64,7 @@ def ensure_run(run_id: str, rows: Rows, time_ms: int = 0) -> RunRow:
             run_id=run_id,
             experiment_id=DEFAULT_EXPERIMENT_ID,
             user_id="",
-            name=_placeholder_name(run_id),
+            name=placeholder_name(run_id),
             status="RUNNING",
             start_time=time_ms,
             end_time=None,
@@ -75,6 +75,23 @@ def ensure_run(run_id: str, rows: Rows, time_ms: int = 0) -> RunRow:
         rows.put_run(row)
         rows.put_pairs("tags", run_id, {RUN_NAME_TAG: row.name})
     return row
+
+
+def filled_in(placeholder: RunRow, created: RunRow) -> RunRow:
+    """Return the run as created, with what has been done to its placeholder already."""
+    renamed = placeholder.name != placeholder_name(placeholder.run_id)
+    updated = placeholder.status != "RUNNING"
+    return created._replace(
+        name=placeholder.name if renamed else created.name,
+        status=placeholder.status if updated else created.status,
+        end_time=placeholder.end_time,
+        lifecycle_stage=placeholder.lifecycle_stage,
+    )
+
+
+def placeholder_name(run_id: str) -> str:
+    """Return what a run is called, or a model, until it is known what it was named."""
+    return f"recovered-{run_id[:8]}"
 
 
 def fold(operation: Operation, rows: Rows) -> Refusal | None:
@@ -214,7 +231,7 @@ def _create_run(operation: CreateRun, rows: Rows) -> Refusal | None:
     )
     tags = {**operation.tags, RUN_NAME_TAG: operation.name}
     if known is not None:
-        row = _fill_in(known, row)
+        row = filled_in(known, row)
         tags |= rows.pairs("tags", row.run_id) | {RUN_NAME_TAG: row.name}
     rows.put_run(row)
     rows.put_pairs("tags", row.run_id, tags)
@@ -391,7 +408,7 @@ def _ensure_model(model_id: str, rows: Rows) -> ModelRow:
         row = ModelRow(
             model_id=model_id,
             experiment_id=DEFAULT_EXPERIMENT_ID,
-            name=_placeholder_name(model_id.removeprefix("m-")),
+            name=placeholder_name(model_id.removeprefix("m-")),
             artifact_location="",
             creation_timestamp=0,
             last_updated_timestamp=0,
@@ -421,22 +438,6 @@ def _experiment_of(
         row = ExperimentRow(experiment_id, name, "", LifecycleStage.ACTIVE, time_ms, time_ms, True)
         rows.put_experiment(row)
     return row
-
-
-def _fill_in(placeholder: RunRow, created: RunRow) -> RunRow:
-    """Return the run as created, with what has been done to its placeholder already."""
-    renamed = placeholder.name != _placeholder_name(placeholder.run_id)
-    updated = placeholder.status != "RUNNING"
-    return created._replace(
-        name=placeholder.name if renamed else created.name,
-        status=placeholder.status if updated else created.status,
-        end_time=placeholder.end_time,
-        lifecycle_stage=placeholder.lifecycle_stage,
-    )
-
-
-def _placeholder_name(run_id: str) -> str:
-    return f"recovered-{run_id[:8]}"
 
 
 def _no_experiment(experiment_id: str, run_id: str | None = None) -> Refusal:

@@ -111,6 +111,32 @@ def union(pieces: Sequence[Columns]) -> Columns:
     return drop_duplicates(sort_points(joined))
 
 
+def subtract(columns: Columns, others: Columns) -> Columns:
+    """Return the points that are not among the others, in their order; the same object where
+    none is.
+
+    Args:
+        columns: points of one series, each once.
+        others: points of the same series, each once.
+
+    Example:
+        >>> columns = Columns(*np.array([[1, 2], [10, 11]]), np.array([0.5, np.nan]))
+        >>> subtract(columns, columns.take(slice(1))).step
+        array([2])
+
+    """
+    joined = Columns(*map(np.concatenate, zip(others, columns, strict=True)))
+    # A stable sort: of two that are the same, the one of the others comes first.
+    order = np.lexsort([*_order_keys(joined)][::-1])
+    _, equal = _compare_neighbours(_order_keys(joined.take(order)))
+    again = order[1:][equal] - others.step.size
+    if not again.size:
+        return columns
+    left = np.ones(columns.step.size, np.bool_)
+    left[again] = False
+    return columns.take(left)
+
+
 def arrange(points: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
     """Return the points grouped by series, each series in its order and each point once.
 

@@ -21,6 +21,9 @@ from steplog.points import Columns, arrange, compare, series_starts, sort_points
 MARKS = ("first", "last", "min", "max")
 """The points a summary names, each by its step, timestamp and value: `first_step`, …."""
 
+MEAN_TOLERANCE = 1e-9
+"""How far two means of the same points may lie apart, relative to the largest value."""
+
 SUMMARY = np.dtype(
     [
         ("count", "<i8"),
@@ -111,6 +114,23 @@ def overlaps(a: npt.NDArray[np.void], b: npt.NDArray[np.void]) -> npt.NDArray[np
         & ((a["first_step"] <= b["last_step"]) & (b["first_step"] <= a["last_step"]))
         & ((a["time_min"] <= b["time_max"]) & (b["time_min"] <= a["time_max"]))
     )
+
+
+@np.errstate(invalid="ignore")
+def agree(a: npt.NDArray[np.void], b: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+    """Say, element by element, whether two summaries tell the same.
+
+    Means of the same points may differ by rounding, for that depends on the order of merging.
+    """
+    same = np.ones(len(a), np.bool_)
+    for name in SUMMARY.names or ():
+        if name != "mean":
+            # As bits, because NaN agrees with NaN, and 0.0 does not with -0.0.
+            same &= np.equal(*(np.ascontiguousarray(each[name]).view("<i8") for each in (a, b)))
+    largest = np.maximum(np.abs(a["min_value"]), np.abs(a["max_value"]))
+    near = np.abs(a["mean"] - b["mean"]) <= MEAN_TOLERANCE * largest
+    same &= near | (a["mean"] == b["mean"]) | (np.isnan(a["mean"]) & np.isnan(b["mean"]))
+    return same
 
 
 def mark(summaries: npt.NDArray[np.void], name: str) -> Columns:
