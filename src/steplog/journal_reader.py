@@ -166,12 +166,14 @@ class JournalReader:
     def complete(self) -> bool:
         """Tell whether the journal is certain not to grow any more. Once True, it stays so."""
         header = self.header = self.read_header()
-        here = header.boot_id == boot_id()
         if header.state == CLOSED:
             return True
-        if header.liveness == LOCKED:
-            return here and not self._locked()
-        return here and header.host == hostname() and not _runs(header.pid)
+        if header.boot_id != boot_id() or (header.liveness == LOCKED and self._locked()):
+            return False
+        if header.host != hostname():
+            return header.liveness == LOCKED
+        # Where another process runs that has no lock, this may be a copy of its journal.
+        return not _runs(header.pid) or (header.liveness == LOCKED and header.pid == os.getpid())
 
     def alive(self) -> bool:
         """Tell whether the writer seems to live; one that does not may still come back."""
@@ -217,11 +219,13 @@ class JournalReader:
             final: the journal does not grow any more: slots that are empty stay so.
 
         """
+        offset, slots = self._next(position.offset, final)
+        if (offset, slots.size, position.holes) == (position.offset, 0, ()):
+            return None  # at once: who only looks need not know the series
         self._learn(position.offset)
         found = _Findings()
         for start, end in position.holes:
             self._scan(start, self._slots(start, end), found)
-        offset, slots = self._next(position.offset, final)
         self._scan(offset, slots, found)
         end = offset + len(slots) * SLOT
         self._learned = max(self._learned, end)
