@@ -16,7 +16,7 @@ PACKAGE = Path(steplog.__file__).parent
 LAYERS = """
     __main__
     cli mlflow_plugin
-    collecting server.commands
+    collecting databases server.commands
     command
     server.supervisor
     server.serving

@@ -23,6 +23,7 @@ from steplog import filesystem, settings
 from steplog.backend import Backend, backend
 from steplog.collecting import gc
 from steplog.command import CATALOG, STORE, Report, command, main
+from steplog.databases import db
 from steplog.entities import LifecycleStage, Summary
 from steplog.exceptions import MlflowException, StoreDamaged, StoreError
 from steplog.places import Place
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from steplog.braille import Curve
     from steplog.ingest import IngestReport
+    from steplog.pages import Spool
     from steplog.screen import Screen
 
 __all__ = ["main"]
@@ -48,6 +50,7 @@ WATCH_SECONDS = 1.0
 COUNT_SECONDS = 0.5  # between the two looks that points per second are counted by
 PATIENCE_SECONDS = 1.0  # work that takes longer shows how far it is
 
+main.add_command(db)
 main.add_command(gc)
 main.add_command(server)
 main.add_command(token)
@@ -204,24 +207,32 @@ def status() -> Report:
     of a process that cannot write its journal now; dropped ones are lost. A journal whose process
     is gone is orphaned, until `steplog ingest`, or anything that reads, takes it into the store.
 
+    Of a store far away it also tells what waits on this machine, since when, and how much of the
+    disk that takes.
+
     The exit code is 1 where the store cannot be opened. This command only looks.
     """
     from steplog import pages
 
     chosen = _backend()
+    place = chosen.place
     journals = chosen.journals_state()
-    fault, refused = _refusals(chosen.place)
+    fault, refused = _refusals(place)
+    waiting = pages.waiting(journals)
+    spool = None if place.kind == "directory" else _spool(place)
     document: dict[str, object] = {
-        "store": chosen.place.name,
+        "store": place.name,
         "fault": fault,
+        "waiting": waiting,
+        "spool": spool,
         "journals": journals,
         "refused": _refused_documents(refused),
     }
     # Where all journals stay, most are of no interest any more.
-    shown = [each for each in journals if not (chosen.place.shared and each.settled)]
+    shown = [each for each in journals if not (place.shared and each.settled)]
     settled = len(journals) - len(shown)
-    page = partial(pages.status_page, chosen.place.name, fault, shown, refused, settled)
-    return Report(document, page, healthy=not fault)
+    found = pages.Status(place.name, fault, waiting, spool, shown, settled, refused)
+    return Report(document, partial(pages.status_page, found), healthy=not fault)
 
 
 @command
@@ -324,6 +335,14 @@ def _follow(chosen: Backend, run_id: str, keys: Sequence[str], log: bool) -> Non
 
     view = Follow(Watch(chosen, run_id=run_id), keys, log)
     live.show(view, colour=not settings.get("NO_COLOR"))
+
+
+def _spool(place: Place) -> Spool:
+    """Return how much of this machine's disk waits for a store far away."""
+    from steplog.pages import Spool
+
+    limit = settings.get("STEPLOG_SPOOL_LIMIT_MB") << 20
+    return Spool(place.journals, filesystem.bytes_in(place.journals), limit)
 
 
 def _refusals(place: Place) -> tuple[str, list[Refused]]:

@@ -59,6 +59,54 @@ class ShownRun(NamedTuple):
     artifact_uri: str
 
 
+class Waiting(NamedTuple):
+    """What journals hold that their store has not.
+
+    Attributes:
+        points: how many.
+        operations: how many.
+        since_ms: when the first of the points was logged, ms since the epoch; None without any.
+        exact: False where the store could not be asked; then it may be less.
+
+    """
+
+    points: int
+    operations: int
+    since_ms: int | None
+    exact: bool
+
+
+class Spool(NamedTuple):
+    """What waits for a store far away takes so many bytes of the disk, and may take so many."""
+
+    directory: str
+    bytes: int
+    limit: int
+
+
+class Status(NamedTuple):
+    """How a store and its journals stand.
+
+    Attributes:
+        store: where it is, without a password.
+        fault: why it cannot be opened; empty where it can.
+        waiting: what the journals hold that it has not.
+        spool: where they take room, of a store far away.
+        journals: those of interest.
+        settled: how many others there are.
+        refused: operations that it refused.
+
+    """
+
+    store: str
+    fault: str
+    waiting: Waiting
+    spool: Spool | None
+    journals: Sequence[JournalState]
+    settled: int
+    refused: Sequence[Refused]
+
+
 class Usage(NamedTuple):
     """What takes how many bytes, and how many points that is."""
 
@@ -193,23 +241,32 @@ def series_page(
         yield line_chart(chart, screen, log=log)
 
 
-def status_page(
-    directory: str,
-    fault: str,
-    journals: Sequence[JournalState],
-    refused: Sequence[Refused],
-    settled: int,
-    screen: Screen,
-) -> Iterator[str]:
+def waiting(journals: Iterable[JournalState]) -> Waiting:
+    """Add up what journals hold that their store has not."""
+    journals = [each for each in journals if each.writer_id]
+    since = [each.waiting_since_ms for each in journals if each.waiting_since_ms is not None]
+    return Waiting(
+        points=sum(each.most_points for each in journals),
+        operations=sum(each.most_operations for each in journals),
+        since_ms=min(since, default=None),
+        exact=all(each.pending_points is not None for each in journals),
+    )
+
+
+def status_page(status: Status, screen: Screen) -> Iterator[str]:
     """List journals, what is wrong with them, and what was refused; and count the settled ones."""
-    yield f"Store {printable(directory, screen)}"
+    journals = status.journals
+    yield f"Store {printable(status.store, screen)}"
     yield ""
-    if fault:
-        yield click.style(printable(fault, screen), fg="red")
-    if settled:
-        yield f"Complete, and in the store: {_counted(settled, 'journal')}."
+    if status.fault:
+        yield click.style(printable(status.fault, screen), fg="red")
+    if status.settled:
+        yield f"Complete, and in the store: {_counted(status.settled, 'journal')}."
     elif not journals:
-        yield "No journals." if fault else "No journals: all that was logged is in the store."
+        nothing = "No journals: all that was logged is in the store."
+        yield "No journals." if status.fault else nothing
+    if status.spool and journals:
+        yield from _spool_lines(status.spool, status.waiting, screen)
     if journals:
         columns = [
             Column("journal"),
@@ -235,14 +292,32 @@ def status_page(
             for each in journals
         ]
         yield table(columns, rows, screen)
-    for each in journals:
-        if each.fault:
-            who = f"Process {each.pid} on {each.host}" if each.writer_id else each.path
-            yield printable(f"{who}: {each.fault}", screen)
+    yield from dict.fromkeys(_fault_line(each, screen) for each in journals if each.fault)
     yield ""
-    if fault:
-        return
-    yield from _refused_lines(refused, screen)
+    if not status.fault:
+        yield from _refused_lines(status.refused, screen)
+
+
+def _spool_lines(spool: Spool, waiting: Waiting, screen: Screen) -> Iterator[str]:
+    """Tell what waits for a store far away, since when, and what room it takes."""
+    since = ""
+    if waiting.since_ms is not None:
+        since = f" since {_moment(waiting.since_ms)} ({_span(_now_ms() - waiting.since_ms)})"
+    most = "" if waiting.exact else "at most "
+    points, operations = waiting.points, waiting.operations
+    yield (
+        f"Waiting here{since}: {most}{_counted(points, 'point')}, "
+        f"{_counted(operations, 'operation')}."
+    )
+    taken, limit = spool.bytes >> 20, spool.limit >> 20
+    yield printable(f"{taken:,} of at most {limit:,} MiB in {spool.directory}", screen)
+    yield ""
+
+
+def _fault_line(journal: JournalState, screen: Screen) -> str:
+    known = journal.writer_id
+    who = f"Process {journal.pid} on {journal.host}" if known else journal.path
+    return printable(f"{who}: {journal.fault}", screen)
 
 
 def _condition(journal: JournalState) -> Cell:
@@ -286,6 +361,27 @@ def check_page(checked: int, damage: Sequence[Damage], screen: Screen) -> Iterat
     yield ""
     found = f"{checked:,} series checked, {_counted(len(damage), 'fault')} found."
     yield click.style(found, fg="red")
+
+
+def upgrade_page(store: str, before: int, after: int, screen: Screen) -> Iterator[str]:
+    """Say what was done to the tables of a store."""
+    name = printable(store, screen)
+    if before == after:
+        yield f"{name} has the tables of format {after} already."
+    elif before:
+        yield f"{name} had the tables of format {before}, and has those of format {after} now."
+    else:
+        yield f"{name} has got the tables of format {after}."
+
+
+def stats_page(store: str, stats: Mapping[str, int], screen: Screen) -> Iterator[str]:
+    """Tell how much a store holds."""
+    yield f"Store {printable(store, screen)}"
+    yield ""
+    for name in ("experiments", "runs", "series", "points"):
+        yield f"{stats[name]:>12,}  {name}"
+    yield f"{stats['waiting_points']:>12,}  of them not yet sorted into chunks"
+    yield f"{_size(stats['bytes']):>12}  catalog and points"
 
 
 def usage_page(usage: Usage, screen: Screen) -> Iterator[str]:

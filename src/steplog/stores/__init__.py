@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
-from steplog import places
-from steplog.exceptions import StoreError
+from steplog import places, settings
+from steplog.exceptions import StoreError, invalid
 from steplog.forks import undisturbed
 from steplog.places import Place
 from steplog.stores.base import Store
@@ -44,15 +45,63 @@ def open_store(where: Place | str | os.PathLike[str], timeout: float = 30.0) -> 
         return _open_database(place, timeout)
 
 
+def upgrade_store(where: Place | str | os.PathLike[str]) -> tuple[int, int]:
+    """Make the tables of a store, or bring them to the newest format.
+
+    Args:
+        where: a place, or a tracking URI.
+
+    Returns:
+        Their format before (0: there were none) and after.
+
+    Raises:
+        MlflowException: INVALID_PARAMETER_VALUE where that is no tracking URI, or a server.
+        StoreError: they cannot be changed now.
+        FormatTooNew: a newer steplog has changed them; nothing was touched.
+
+    """
+    place = where if isinstance(where, Place) else places.resolve(os.fspath(where))
+    with undisturbed:
+        if place.kind == "directory":
+            from steplog.stores.database import format_of
+            from steplog.stores.schema import FORMAT
+
+            before = format_of(Path(place.catalog, places.CATALOG))
+            open_store(place).close()
+            return before, FORMAT
+        if place.kind == "database":
+            try:
+                from steplog.stores import migrations
+            except ImportError as error:
+                raise _not_installed(place) from error
+            revisions = migrations.upgrade(place.uri)
+            points_uri = settings.get("STEPLOG_POINTS_URI")
+            if points_uri:
+                from steplog.stores import clickhouse
+
+                clickhouse.upgrade(place.uri, points_uri)
+            return revisions
+    raise invalid(f"The tables behind {place.name} are changed where that server stands.")
+
+
 def _open_database(place: Place, timeout: float) -> Store:
     try:
         from steplog.stores.postgres import PostgresStore
     except ImportError as error:
-        raise StoreError(
-            f"{place.name} cannot be used without psycopg. Install it: "
-            "pip install 'steplog[postgres]'"
-        ) from error
+        raise _not_installed(place) from error
+    points_uri = settings.get("STEPLOG_POINTS_URI")
+    if points_uri:
+        from steplog.stores.clickhouse import ClickHouseStore
+
+        return ClickHouseStore(place.uri, points_uri, timeout)
     return PostgresStore(place.uri, timeout)
+
+
+def _not_installed(place: Place) -> StoreError:
+    return StoreError(
+        f"{place.name} cannot be used before its driver is installed: "
+        "pip install 'steplog[postgres]'"
+    )
 
 
 def _make_private(directory: str) -> None:

@@ -267,6 +267,17 @@ class Database:
             ) from error
 
 
+def format_of(path: Path) -> int:
+    """Return the format of a catalog; 0 where there is none.
+
+    Raises:
+        StoreDamaged: it is not a catalog.
+        FormatTooNew: a newer steplog wrote it.
+
+    """
+    return _check_format(path) if path.exists() else 0
+
+
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
         stat = path.stat()

@@ -87,6 +87,11 @@ def of_run(run_id: str) -> Locks:
     return _numbered({("run", run_id): True})
 
 
+def of_name(name: str) -> int:
+    """Return the number of a lock that has nothing to do with batches."""
+    return _number(("held", name))
+
+
 def _of_operation(operation: Operation, known: Mentioned) -> Iterator[tuple[Name, bool]]:
     """Yield what an operation touches, and whether it may change that."""
     if isinstance(operation, UpdateExperiment):

@@ -39,13 +39,14 @@ from steplog.stores.retrying import Patience
 
 SCHEMA = "steplog"
 REVISION = 1
-"""The revision of the tables that is written and read here; the newest of `migrations.versions`."""
+"""The format of the tables that are read and written here; the newest of `migrations.versions`."""
 
 _IDLE_CONNECTIONS = 4
 _SILENT_SECONDS = 60
 """How long who writes may say nothing: suspended, or cut off without the server having noticed."""
 _CONNECT_SECONDS = 10
 _READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path TO {SCHEMA}"
+_HOLD = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
 _WRITE = (
     f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL search_path TO {SCHEMA}; "
     f"SET LOCAL idle_in_transaction_session_timeout = '{_SILENT_SECONDS}s'; "
@@ -163,6 +164,12 @@ class Connection:
             self.driver.execute("ROLLBACK", prepare=False)
         return self.driver.info.transaction_status == TransactionStatus.IDLE
 
+    def try_lock(self, name: str) -> bool:
+        """Lock a name that is none of a batch's until the transaction ends, if nobody else has."""
+        query = "SELECT pg_try_advisory_xact_lock(?)"
+        locked: bool = self.execute(query, (locks.of_name(name),)).fetchone()[0]
+        return locked
+
     def _complete(self, asked: locks.Mentioned) -> locks.Mentioned:
         """Return those of these experiments that are in the catalog, and no placeholders."""
         rows = self.execute(
@@ -204,7 +211,7 @@ class Server:
         )
 
     def revision(self, driver: psycopg.Connection[Any]) -> int:
-        """Return the revision of the tables; 0 where there are none.
+        """Return the format of the tables; 0 where there are none.
 
         Raises:
             FormatTooNew: it is newer than this steplog.
@@ -218,16 +225,16 @@ class Server:
         revision = 0 if row is None else int(row[0])
         if revision > REVISION:
             raise FormatTooNew(
-                f"The tables in {self.name} have revision {revision}, and this steplog knows up to "
+                f"The tables in {self.name} have format {revision}, and this steplog knows up to "
                 f"{REVISION}. Use the steplog that changed them, or a newer one."
             )
         return revision
 
     def too_old(self, revision: int) -> StoreError:
         """Return the error for tables that are missing, or older than they should be."""
-        found = f"the tables of revision {revision}" if revision else "no tables of steplog"
+        found = f"the tables of format {revision}" if revision else "no tables of steplog"
         return StoreError(
-            f"{self.name} has {found}, and this steplog needs revision {REVISION}. "
+            f"{self.name} has {found}, and this steplog needs format {REVISION}. "
             f"Run: steplog db upgrade {self.name}"
         )
 
@@ -293,6 +300,16 @@ class PostgresDatabase:
         begin = _WRITE.format(milliseconds=max(1, int(self._timeout * 1000)))
         with self._transaction(begin + _DURABLE if durable else begin) as connection:
             yield connection
+
+    @contextmanager
+    def holding(self, name: str) -> Iterator[bool]:
+        """Try to take a lock of this name, and hold it while the ``with`` lasts.
+
+        Yields False, at once, where somebody else holds it. It ends with this process, too, and
+        when the connection is lost: then leaving raises StoreError.
+        """
+        with self._transaction(_HOLD) as connection:
+            yield connection.try_lock(name)
 
     def close(self) -> None:
         """Close the connections that nobody uses just now."""

@@ -15,6 +15,7 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 
+from steplog.exceptions import StoreError
 from steplog.stores.postgres_database import REVISION, SCHEMA, Server
 
 _SCRIPTS = Path(__file__).parent
@@ -27,7 +28,7 @@ def upgrade(uri: str) -> tuple[int, int]:
         uri: the database, which exists; ``postgresql://…``.
 
     Returns:
-        The revision before (0: there were no tables) and after.
+        The format before (0: there were no tables) and after.
 
     Raises:
         StoreError: the database cannot be changed now.
@@ -43,6 +44,7 @@ def upgrade(uri: str) -> tuple[int, int]:
             with engine.begin() as connection:
                 # One at a time, also of those that come from several hosts.
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock(hashtext('{SCHEMA}'))")
+                _check_encoding(connection, server.name)
                 before = server.revision(cast(Any, connection.connection.driver_connection))
                 if before < REVISION:
                     _run(connection)
@@ -51,6 +53,12 @@ def upgrade(uri: str) -> tuple[int, int]:
         finally:
             engine.dispose()
     return before, REVISION
+
+
+def _check_encoding(connection: sa.Connection, name: str) -> None:
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
+    if encoding != "UTF8":
+        raise StoreError(f"{name} keeps texts in {encoding}. A store needs a database in UTF8.")
 
 
 def scripts() -> ScriptDirectory:

@@ -7,6 +7,8 @@
 * `series` has no constraint that its keys are unique: an index holds no more than 2,700 bytes, and
   names of datasets and models are longer. Who makes a series has locked its run and looked.
 * The tail is emptied all the time, so it is vacuumed sooner than others.
+* Points may live in ClickHouse; then `shards` has rows, and `claims` and `removals` say what is to
+  be done there (`steplog.stores.blocks`).
 """
 
 from __future__ import annotations
@@ -87,6 +89,12 @@ CREATE INDEX tail_of_runs ON tail (run_no, n, n_series);
 CREATE TABLE chunks (chunk_id {_NUMBER}, series_id BIGINT NOT NULL, {_SUMMARY});
 CREATE INDEX chunks_of_series ON chunks (series_id, first_step, first_timestamp);
 CREATE TABLE chunk_bytes (chunk_id BIGINT PRIMARY KEY, bytes BYTEA NOT NULL);
+CREATE TABLE shards (
+    number BIGINT PRIMARY KEY, name TEXT NOT NULL, points_table TEXT NOT NULL,
+    sealed BIGINT NOT NULL);
+CREATE TABLE claims (number BIGINT PRIMARY KEY, tail_ids TEXT NOT NULL);
+CREATE TABLE removals (
+    removal_id {_NUMBER}, number BIGINT NOT NULL, series_ids TEXT NOT NULL);
 ALTER TABLE tail ALTER COLUMN points SET STORAGE EXTERNAL;
 ALTER TABLE chunk_bytes ALTER COLUMN bytes SET STORAGE EXTERNAL;
 INSERT INTO experiments SELECT '0', 'Default', '', 'active', now_ms, now_ms, 0
