@@ -248,7 +248,7 @@ def test_clocks_may_differ(ahead_ms: int, tmp_path: Path, monkeypatch: pytest.Mo
         assert bool(ingestor.live_writers()) is (ahead_ms > 0)
         for step in range(first, first + 3):
             log(writing, [step])
-            beat(writing, ahead_ms)
+            beat(writing, ahead_ms + 1000 * (step + 1))
             ingestor.ingest()
             assert ingestor.live_writers() == {"d" * 32}
         assert steps(ingestor.store)[-1] == first + 2
