@@ -66,6 +66,7 @@ _MAGIC = b"SLW"
 _FRAME = struct.Struct("<3sBB3x3I")  # magic, version, kind; bytes sent, bytes unpacked, crc32
 _SHORT = 512  # bytes that are not worth packing
 _ID = re.compile("[0-9a-f]{32}")
+_NONSENSE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 _DOUBLE, _BITS = struct.Struct("<d"), struct.Struct("<q")
 
 
@@ -151,7 +152,7 @@ def frame(kind: Kind, payload: bytes = b"") -> bytes:
     """Return one frame; JSON is packed where that is worth it."""
     sent = payload
     if kind in (Kind.VALUES, Kind.ERROR) and len(payload) > _SHORT:
-        sent = zlib.compress(payload, 1)
+        sent = min(payload, zlib.compress(payload, 1), key=len)
     if len(sent) > MOST_SENT or len(payload) > MOST_UNPACKED:
         raise StoreError(f"{len(payload):,} bytes are too many to be sent in one piece.")
     head = _FRAME.pack(_MAGIC, VERSION, kind, len(sent), len(payload), zlib.crc32(sent))
@@ -244,7 +245,7 @@ def making_sense() -> Iterator[None]:
     """Turn the errors of values that are not what they should be into StoreDamaged."""
     try:
         yield
-    except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError) as error:
+    except _NONSENSE as error:
         raise StoreDamaged(f"What was received does not make sense: {error}.") from error
 
 
