@@ -11,12 +11,17 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from services import postgres
 from services.daemons import Daemon, answers, free_port, wait_until
 from services.proxy import Proxy, proxying
 from trainings import Account, trainings
+
+from steplog.stores.migrations import upgrade
 
 
 def server(directory: Path, store: str) -> tuple[Daemon, int]:
@@ -63,6 +68,67 @@ def network_fails(directory: Path, troubles: int, chance: random.Random) -> Acco
             return running.account()
     finally:
         daemon.kill()
+
+
+def postgres_killed(directory: Path, kills: int, chance: random.Random) -> Account:
+    """Kill the database that trainings write to, and start it anew."""
+    with postgres.alone() as database, proxying(database.port) as proxy:
+        database.run("create database points")
+        uri = postgres.multiple_uri([proxy.port], "points")
+        upgrade(uri)
+        with trainings(directory, uri) as running:
+            for _ in range(kills):
+                _meet(proxy, chance)
+                database.kill()
+                database.start()
+            running.kill(1)
+            running.start()
+            running.stop()
+        return running.account()
+
+
+def postgres_fails_over(directory: Path, times: int, chance: random.Random) -> Account:
+    """Kill the primary that trainings write to, and go on with the standby that it waited for."""
+    with postgres.pair() as pair, ExitStack() as stack:
+        proxies = [
+            stack.enter_context(proxying(each.port)) for each in (pair.primary, pair.standby)
+        ]
+        uri = postgres.multiple_uri([proxy.port for proxy in proxies], pair.database)
+        upgrade(uri)
+        with trainings(directory, uri) as running:
+            for number in range(times):
+                if number:
+                    pair.rejoin()
+                _meet(next(each for each in proxies if each.target == pair.primary.port), chance)
+                pair.fail_over()
+            running.stop()
+        return running.account()
+
+
+def postgres_killed_behind_servers(directory: Path, kills: int, chance: random.Random) -> Account:
+    """Kill the database of two servers, and one of the servers, each in turn."""
+    with postgres.alone() as database, ExitStack() as stack:
+        database.run("create database points")
+        uri = database.uri("points")
+        upgrade(uri)
+        servers = [server(directory / f"server-{number}", uri) for number in range(2)]
+        for daemon, port in servers:
+            stack.callback(daemon.kill)
+            daemon.start(partial(answers, port))
+        proxy = stack.enter_context(proxying(servers[0][1]))
+        with trainings(directory, f"http://127.0.0.1:{proxy.port}") as running:
+            for number in range(kills):
+                _meet(proxy, chance)
+                daemon, port = servers[number // 2 % 2]
+                if number % 2:
+                    daemon.kill()
+                    proxy.target = servers[1 - number // 2 % 2][1]
+                    daemon.start(partial(answers, port))
+                else:
+                    database.kill()
+                    database.start()
+            running.stop()
+        return running.account()
 
 
 def disturb(proxy: Proxy, number: int, chance: random.Random) -> None:
@@ -114,4 +180,7 @@ class Trouble(NamedTuple):
 TROUBLES = {
     "server_killed": Trouble(server_killed, 100),
     "network_fails": Trouble(network_fails, 100),
+    "postgres_killed": Trouble(postgres_killed, 50, postgres.missing),
+    "postgres_fails_over": Trouble(postgres_fails_over, 10, postgres.missing),
+    "postgres_killed_behind_servers": Trouble(postgres_killed_behind_servers, 50, postgres.missing),
 }

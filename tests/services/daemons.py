@@ -82,12 +82,17 @@ def answers(port: int) -> bool:
 def scratch(user: pwd.struct_passwd | None = None) -> Iterator[Path]:
     """Give a directory that a server of another user can reach; pytest's own are private."""
     directory = Path(tempfile.mkdtemp(prefix="steplog-service-"))
-    if user is not None:
-        os.chown(directory, user.pw_uid, user.pw_gid)
+    give(directory, user)
     try:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def give(directory: Path, user: pwd.struct_passwd | None) -> None:
+    """Make a directory a user's own; the caller's is it already."""
+    if user is not None:
+        os.chown(directory, user.pw_uid, user.pw_gid)
 
 
 def as_user(user: pwd.struct_passwd | None) -> list[str]:

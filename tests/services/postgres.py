@@ -8,19 +8,30 @@ import shutil
 import signal
 import subprocess
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services import sharing
-from services.daemons import SECONDS, Daemon, as_user, free_port, need, scratch, wait_until
+from services.daemons import (
+    SECONDS,
+    Daemon,
+    as_user,
+    free_port,
+    give,
+    need,
+    scratch,
+    wait_until,
+)
 
 ROLE = "steplog"
 # What a server of tests needs: no disk is waited for, and nothing is kept for later.
 FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+# What one of those needs that are killed: it waits for its disk, and is soon back where it was.
+WATCHFUL = {"wal_retrieve_retry_interval": "200ms"}
 
 
 def binaries() -> Path | None:
@@ -87,6 +98,18 @@ class Postgres:
         self.call("initdb", "-D", str(self.data), "-U", ROLE, "-E", "UTF8", "--locale=C",
                   "--auth=trust", "--no-sync", "--no-instructions")  # fmt: skip
 
+    def copy(self, primary: Postgres) -> None:
+        """Make it a standby of another one, which runs; it must not run itself."""
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.call(
+            "pg_basebackup", "-D", str(self.data), "-X", "stream", "-c", "fast", "-N",
+            "-d", primary.uri(),
+        )  # fmt: skip
+        source = f"host=127.0.0.1 port={primary.port} user={ROLE}"
+        # What the primary was told while it ran is not copied: nobody follows this one yet.
+        (self.data / "postgresql.auto.conf").write_text(f"primary_conninfo = '{source}'\n")
+        (self.data / "standby.signal").touch()
+
     def start(self) -> None:
         """Run it, and wait until it accepts connections; it may have been killed before."""
         # A killed server's children end on their own, and until then they hold its shared memory.
@@ -150,51 +173,77 @@ class PostgresCluster:
     """
 
     def __init__(self, directory: Path, database: str = "faults") -> None:
-        user = owner()
         places = [directory / "first", directory / "second"]
         for place in places:
             place.mkdir()
-            if user is not None:
-                os.chown(place, user.pw_uid, user.pw_gid)
+            give(place, owner())
         self.database = database
-        self.primary = Postgres(places[0], {"cluster_name": "first"})
-        source = f"host=127.0.0.1 port={self.primary.port} user={ROLE}"
-        follows = {"primary_conninfo": source, "wal_retrieve_retry_interval": "200ms"}
-        self.standby = Postgres(places[1], {"cluster_name": "second", **follows})
+        self.primary, self.standby = (Postgres(place, WATCHFUL) for place in places)
 
     @property
     def uri(self) -> str:
         """The database on whichever of the two accepts writes."""
-        hosts = f"127.0.0.1:{self.primary.port},127.0.0.1:{self.standby.port}"
-        return f"postgresql://{ROLE}@{hosts}/{self.database}?target_session_attrs=read-write"
+        return multiple_uri([self.primary.port, self.standby.port], self.database)
 
     def start(self) -> None:
         """Create both, and start them; from here on a commit waits for the standby."""
         self.primary.create()
         self.primary.start()
         self.primary.run(f"create database {self.database}")
-        self.standby.call(
-            "pg_basebackup", "-D", str(self.standby.data), "-X", "stream", "-c", "fast", "-N",
-            "-d", self.primary.uri(),
-        )  # fmt: skip
-        (self.standby.data / "standby.signal").touch()
+        self.rejoin()
+
+    def fail_over(self) -> None:
+        """Kill the primary, and make the standby accept writes: it is the primary now."""
+        self.primary.kill()
+        self.standby.run("select pg_promote()")
+        self.primary, self.standby = self.standby, self.primary
+
+    def rejoin(self) -> None:
+        """Make the one that is not the primary follow it from nothing."""
+        self.standby.copy(self.primary)
         self.standby.start()
-        self.primary.run("alter system set synchronous_standby_names = 'second'")
+        self.primary.run("alter system set synchronous_standby_names = '*'")
         self.primary.run("select pg_reload_conf()")
         wait_until(
             lambda: self.primary.run("select sync_state from pg_stat_replication") == "sync",
             "synchronous replication",
         )
 
-    def fail_over(self) -> None:
-        """Kill the primary, and make the standby accept writes."""
-        self.primary.kill()
-        self.standby.run("select pg_promote()")
-
     def kill(self) -> None:
         """End both."""
         self.primary.kill()
         self.standby.kill()
+
+
+def multiple_uri(ports: Sequence[int], database: str) -> str:
+    """Return the address of a database on whichever of some servers accepts writes."""
+    hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+    return f"postgresql://{ROLE}@{hosts}/{database}?target_session_attrs=read-write"
+
+
+@contextmanager
+def alone() -> Iterator[Postgres]:
+    """Run a server that waits for its disk, and may be killed."""
+    with scratch(owner()) as directory:
+        server = Postgres(directory, WATCHFUL)
+        try:
+            server.create()
+            server.start()
+            yield server
+        finally:
+            server.kill()
+
+
+@contextmanager
+def pair() -> Iterator[PostgresCluster]:
+    """Run a primary and its standby, which may be killed."""
+    with scratch(owner()) as directory:
+        cluster = PostgresCluster(directory)
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.kill()
 
 
 @contextmanager
@@ -252,10 +301,7 @@ def postgres_store_uri(
 def postgres_cluster() -> Iterator[PostgresCluster]:
     """A primary and a synchronous standby of the test's own, which wait for their disks."""
     need(missing())
-    with ExitStack() as stack:
-        cluster = PostgresCluster(stack.enter_context(scratch(owner())))
-        stack.callback(cluster.kill)
-        cluster.start()
+    with pair() as cluster:
         yield cluster
 
 
