@@ -156,14 +156,12 @@ class _Points:
 
     def send(self) -> Iterator[Refusal]:
         """Send them all; yield what the server declined, once for each metric and reason."""
-        self._leave_out_before_1970()
-        if self._points.size:
-            self._theirs = self._sender.run(self._run_id, int(self._points["timestamp"].min()))
-            models = self._sender.models(self._series.values())
-            self._texts = mlflow_points.encode(self._points, self._series, models)
-            for start, end in mlflow_points.stretches(self._texts):
-                self._send(start, end)
-            self._tell_of_models(models)
+        self._theirs = self._sender.run(self._run_id, int(self._points["timestamp"].min()))
+        models = self._sender.models(self._series.values())
+        self._texts = mlflow_points.encode(self._points, self._series, models)
+        for start, end in mlflow_points.stretches(self._texts):
+            self._send(start, end)
+        self._tell_of_models(models)
         for (key, code, message), count in self._declined.items():
             what = f"{count} {'point' if count == 1 else 'points'} of the metric '{key}'"
             yield Refusal(code, f"{what}: {message}", self._run_id)
@@ -183,13 +181,6 @@ class _Points:
             middle = (start + end) // 2
             self._send(start, middle)
             self._send(middle, end)
-
-    def _leave_out_before_1970(self) -> None:
-        early = self._points["timestamp"] < 0
-        if early.any():
-            said = "MLflow keeps no points from before 1970."
-            self._decline(self._points[early], "INVALID_PARAMETER_VALUE", said)
-            self._points = self._points[~early]
 
     def _tell_of_models(self, models: Mapping[str, str]) -> None:
         for number, key in self._series.items():

@@ -114,9 +114,12 @@ class _Server:
         return None
 
     def _forget(self) -> None:
-        with self._lock, suppress(OSError):
+        with self._lock:
+            if self._found is not None:
+                self._found.close()
             self._found = None
-            os.unlink(self._path)
+            with suppress(OSError):
+                os.unlink(self._path)
 
     @property
     def _path(self) -> str:
