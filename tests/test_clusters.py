@@ -454,6 +454,17 @@ def test_a_writer_goes_on_with_another_journal(
     assert series.step.tolist() == [1, 2]
 
 
+@pytest.mark.long
+@pytest.mark.slow
+def test_an_array_logs_into_one_run() -> None:
+    """200 processes that live at once log into one run, and a reader that cannot write has all."""
+    script = Path(__file__).parents[1] / "benchmarks" / "job_array.py"
+    command = [sys.executable, str(script), "--processes", "200", "--points", "50"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done
+    assert "20,000 points are all there" in done.stdout
+
+
 # Which file systems are shared --------------------------------------------------------------------
 
 MOUNTS = """\
