@@ -120,7 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 job.tell()
             costs = [float(job.line()) for job in jobs]
             print(f"all had logged after {time.monotonic() - began:.1f} s")
-            print(f"one log_metric call: {statistics.median(costs):.1f} us of processor time, median")
+            typical = statistics.median(costs)
+            print(f"one log_metric call: {typical:.1f} us of the processor, median of processes")
             settings.export("STEPLOG_CATALOG", str(catalogs))
             wrong = _checked(directory, options.processes, options.points, run_id)
             print(f"the reader had all after {time.monotonic() - began:.1f} s")
