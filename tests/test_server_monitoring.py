@@ -174,6 +174,7 @@ def test_metrics_of_a_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_store_that_cannot_be_reached(tmp_path: Path) -> None:
     """While the store is out of reach /ready says no, and /metrics tells what waits and since when;
     both recover, and /health never minds.
@@ -290,6 +291,7 @@ def test_what_is_no_secret_is_logged() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_server_that_drains(tmp_path: Path) -> None:
     """Told to end, it says that it is not ready, goes on for --drain-seconds, then exits with 0."""
     with serving(tmp_path / "store", "--drain-seconds", "2") as server:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from serving import SECONDS, serving
 
 import steplog
 from steplog import filesystem, settings
+from steplog.backend import backend
+from steplog.cli import main
 from steplog.journal import CAPACITY, SLOT
 from steplog.writer import Writer
 
@@ -87,6 +92,40 @@ def test_a_spool_that_is_full(tmp_path: Path) -> None:
     assert steps == list(range(kept))
     assert len(client.get_metric_history(run_id, "later")) == 1000
     assert not list((spool / "journal").iterdir())
+
+
+@pytest.mark.slow
+def test_status_of_what_waits_for_a_server(tmp_path: Path) -> None:
+    """What was logged for a server that is away is told, with its time and its room on the disk;
+    once the server is there, exactly.
+    """
+    port = free_port()
+    settings.override("STEPLOG_TRACKING_URI", f"http://127.0.0.1:{port}")
+    settings.override("STEPLOG_STATE_DIR", str(tmp_path / "state"))
+    settings.override("STEPLOG_OFFLINE", True)
+    began_ms = time.time_ns() // 1_000_000
+    with steplog.start_run():
+        for step in range(10):
+            steplog.log_metric("loss", 0.5, step)
+    result = CliRunner().invoke(main, ["status", "--json"])
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    waiting, spool = found["waiting"], found["spool"]
+    assert (waiting["points"], waiting["exact"]) == (10, False)
+    assert waiting["operations"] >= 2
+    assert began_ms <= waiting["since_ms"] <= time.time_ns() // 1_000_000
+    assert 0 < spool["bytes"] < spool["limit"] == 10240 << 20
+    assert spool["directory"] == str(Path(found["journals"][0]["path"]).parent)
+    assert f"http://127.0.0.1:{port}" in found["fault"]
+    page = CliRunner().invoke(main, ["status"]).stdout
+    assert re.search(r"^Waiting here since .*: at most 10 points, \d operations\.$", page, re.M)
+    with serving(tmp_path / "store", "--port", str(port)):
+        backend().close()  # its patience, too
+        found = json.loads(CliRunner().invoke(main, ["status", "--json"]).stdout)
+        assert (found["waiting"]["points"], found["waiting"]["exact"]) == (10, True)
+        assert CliRunner().invoke(main, ["ingest"]).exit_code == 0
+        found = json.loads(CliRunner().invoke(main, ["status", "--json"]).stdout)
+        assert (found["waiting"]["points"], found["waiting"]["since_ms"]) == (0, None)
 
 
 def test_how_full_a_spool_is_is_looked_up_seldom(

@@ -38,6 +38,7 @@ class JournalState(NamedTuple):
         waiting_since_ms: when the first of the pending points was logged; where the store cannot be
             asked, the first of all.
         most_points: as `pending_points`; where that is None, all points that the journal holds.
+        most_operations: the same of operations.
         held_points: points that its writer keeps in memory, for want of disk.
         dropped_points: points that its writer could not keep.
         fault: what is wrong with it, or with what its writer tried last; empty when nothing is.
@@ -56,6 +57,7 @@ class JournalState(NamedTuple):
     pending_operations: int | None = None
     waiting_since_ms: int | None = None
     most_points: int = 0
+    most_operations: int = 0
     held_points: int = 0
     dropped_points: int = 0
     fault: str = ""
@@ -164,6 +166,7 @@ def _state(path: str, position: Callable[[str], Position] | None) -> JournalStat
         pending_operations=None if known is None else pending.operations,
         waiting_since_ms=pending.since_ms,
         most_points=pending.points,
+        most_operations=pending.operations,
         held_points=header.held,
         dropped_points=header.dropped,
         fault=header.fault,

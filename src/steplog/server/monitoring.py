@@ -127,13 +127,16 @@ def _of_journals(journals: list[JournalState]) -> Values:
     states = Counter({"live": 0, "orphaned": 0, "unreadable": 0})
     states.update(journal.condition for journal in journals)
     now_ms = time.time_ns() // 1_000_000
+    # What a process holds and has dropped is in the headers of all its journals.
+    held = {each.writer_id: each.held_points for each in journals}
+    dropped = {each.writer_id: each.dropped_points for each in journals}
     since = [each.waiting_since_ms for each in journals if each.waiting_since_ms is not None]
     return {
         **{Sample("steplog_journals", (("state", s),)): float(n) for s, n in states.items()},
         _waiting("journals"): float(sum(each.pending_points or 0 for each in journals)),
-        _waiting("memory"): float(sum(each.held_points for each in journals)),
+        _waiting("memory"): float(sum(held.values())),
         Sample("steplog_waiting_seconds"): (now_ms - min(since, default=now_ms)) / 1000,
-        Sample("steplog_dropped_points"): float(sum(each.dropped_points for each in journals)),
+        Sample("steplog_dropped_points"): float(sum(dropped.values())),
     }
 
 
