@@ -481,7 +481,7 @@ def test_no_color_is_respected(recorded: str) -> None:
 
 def test_long_work_shows_how_far_it_is(recorded: str) -> None:
     """Work that takes longer than a person's patience has a bar, which vanishes in the end."""
-    script = "from steplog import cli; cli.PATIENCE_SECONDS = 0; cli.main(['check'])"
+    script = "from steplog import cli, working; working.PATIENCE_SECONDS = 0; cli.main(['check'])"
     written = on_a_terminal(sys.executable, "-c", script)
     assert "Checking" in written
     assert written.rstrip().endswith("all sound.")

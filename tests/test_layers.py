@@ -17,7 +17,7 @@ LAYERS = """
     __main__
     cli mlflow_plugin
     collecting databases server.commands
-    command
+    command working
     server.supervisor
     server.serving
     server.asgi server.connection
@@ -121,8 +121,8 @@ LATE_IMPORTS = {
     ("backend", "steplog.stores"): _DATABASE,
     ("background", "steplog.ingest"): _DATABASE,
     ("background", "steplog.stores"): _DATABASE,
-    ("cli", "rich.console"): _BAR,
-    ("cli", "rich.progress"): _BAR,
+    ("working", "rich.console"): _BAR,
+    ("working", "rich.progress"): _BAR,
     ("cli", "steplog.listing"): _NUMPY,
     ("cli", "steplog.plain"): _NUMPY,
     ("cli", "steplog.pages"): _TEXT,

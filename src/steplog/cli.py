@@ -8,12 +8,10 @@ of the server stand beside it, in `steplog.server.commands`.
 
 from __future__ import annotations
 
-import queue
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from typing import IO, TYPE_CHECKING
 
@@ -30,12 +28,9 @@ from steplog.places import Place
 from steplog.server.commands import server, token, ui
 from steplog.stores import open_store
 from steplog.stores.base import Damage, Refused, RunRecord, Store
+from steplog.working import interruptible, progress, tell
 
 if TYPE_CHECKING:
-    from types import FrameType
-
-    from rich.progress import Progress
-
     from steplog.braille import Curve
     from steplog.ingest import IngestReport
     from steplog.pages import Spool
@@ -48,7 +43,6 @@ SPARKLINES_SHOWN = 200  # each of them is a read
 AMBIGUOUS_SHOWN = 5
 WATCH_SECONDS = 1.0
 COUNT_SECONDS = 0.5  # between the two looks that points per second are counted by
-PATIENCE_SECONDS = 1.0  # work that takes longer shows how far it is
 
 main.add_command(db)
 main.add_command(gc)
@@ -364,22 +358,17 @@ def _ingest(chosen: Backend) -> IngestReport:
     def pending() -> int:
         return sum(journal.pending_points or 0 for journal in chosen.journals_state())
 
-    with _progress("Ingesting", pending) as advance:
+    with progress("Ingesting", pending) as advance:
         return chosen.ingest(progress=advance)
 
 
 def _watch(chosen: Backend) -> IngestReport:
     """Ingest once a second until SIGINT or SIGTERM, and return what was done in all."""
-    # Of all queues, only this one may be put to by a signal handler: it takes no lock of Python's.
-    stop: queue.SimpleQueue[int] = queue.SimpleQueue()
-    with _handling((signal.SIGINT, signal.SIGTERM), lambda number, _: stop.put(number)):
-        _tell(f"Watching {chosen.place.journals}; Ctrl-C ends it.")
+    with interruptible() as interrupted:
+        tell(f"Watching {chosen.place.journals}; Ctrl-C ends it.")
         total, trouble = chosen.ingest(), ""
         _announce(total)
-        while True:
-            with suppress(queue.Empty):
-                stop.get(timeout=WATCH_SECONDS)
-                return total
+        while not interrupted(WATCH_SECONDS):
             try:
                 _add(chosen.ingest(), total)
                 chosen.seal()
@@ -387,7 +376,8 @@ def _watch(chosen: Backend) -> IngestReport:
             except StoreError as error:  # what the journals hold can wait
                 if error.message != trouble:
                     trouble = error.message
-                    _tell(f"Trying again: {trouble}")
+                    tell(f"Trying again: {trouble}")
+        return total
 
 
 def _add(report: IngestReport, total: IngestReport) -> None:
@@ -404,25 +394,9 @@ def _add(report: IngestReport, total: IngestReport) -> None:
 
 def _announce(report: IngestReport) -> None:
     if report.points or report.operations:
-        _tell(f"{report.points:,} points, {report.operations:,} operations")
+        tell(f"{report.points:,} points, {report.operations:,} operations")
     for sentence in report.damaged:
-        _tell(sentence)
-
-
-def _tell(sentence: str) -> None:
-    click.echo(f"{time.strftime('%H:%M:%S')}  {sentence}", err=True)
-
-
-@contextmanager
-def _handling(
-    signals: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], None]
-) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in signals}
-    try:
-        yield
-    finally:
-        for number, handled in before.items():
-            signal.signal(number, handled)
+        tell(sentence)
 
 
 def _check(place: Place) -> tuple[int, list[Damage]]:
@@ -431,7 +405,7 @@ def _check(place: Place) -> tuple[int, list[Damage]]:
     try:
         with (
             closing(open_store(place)) as store,
-            _progress("Checking", lambda: int(store.stats()["series"])) as advance,
+            progress("Checking", lambda: int(store.stats()["series"])) as advance,
         ):
             for found in store.check():
                 if isinstance(found, Damage):
@@ -442,36 +416,6 @@ def _check(place: Place) -> tuple[int, list[Damage]]:
     except StoreDamaged as error:
         damage.append(Damage(place.name, error.message))
     return checked, damage
-
-
-@contextmanager
-def _progress(what: str, total: Callable[[], int]) -> Iterator[Callable[[int], None]]:
-    """Yield a function to be told of each piece of work done; after a while a bar appears."""
-    if not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    amount, finished, started = total(), 0, time.monotonic()
-    with ExitStack() as stack:
-        bar: Progress | None = None
-
-        def advance(done: int) -> None:
-            nonlocal bar, finished
-            finished += done
-            if bar is None and time.monotonic() - started > PATIENCE_SECONDS:
-                bar = stack.enter_context(_bar(what, amount))
-            if bar is not None:
-                bar.update(bar.task_ids[0], completed=finished)
-
-        yield advance
-
-
-def _bar(what: str, total: int) -> Progress:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    bar = Progress(console=Console(stderr=True), transient=True)
-    bar.add_task(what, total=total)
-    return bar
 
 
 def _experiment_id(store: Store, name: str) -> str:
@@ -527,7 +471,7 @@ def _curves(store: Store, summaries: Sequence[Summary]) -> list[Curve]:
 
     curves = {}
     keys = {summary.key: summary.run_id for summary in summaries}
-    with _progress("Reading", lambda: len(keys)) as advance:
+    with progress("Reading", lambda: len(keys)) as advance:
         for key, run_id in keys.items():
             for points in read_series(store, [run_id], [key], max_points=POINTS_DRAWN):
                 name = series_name(points.key)
