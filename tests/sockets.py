@@ -42,6 +42,11 @@ class Stores:
         self._applications.append(Asgi(self._stores[-1].app, Measures()))
         return f"{self.url}/store-{len(self._stores) - 1}"
 
+    @property
+    def last(self) -> Served:
+        """The store that was added last."""
+        return self._stores[-1]
+
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         _, name, path = scope["raw_path"].split(b"/", 2)

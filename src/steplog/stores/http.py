@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import gzip
 import http.client
+import json
 import os
 import threading
 import zlib
@@ -29,6 +30,7 @@ CONNECT_SECONDS = 2.0
 _LATER = frozenset({408, 425, 429, 502, 503, 504})
 """Statuses by which servers, and proxies before them, say: not now."""
 _DENIED = frozenset({401, 403})
+_LONGEST_MESSAGE = 1 << 16
 _IDLE_CONNECTIONS = 4
 """Kept for the next request; more are open only while as many answers are being read."""
 
@@ -154,7 +156,8 @@ class Http:
     def _judge(self, reply: Reply) -> None:
         """Note how the server is; raise what no caller of ours has to look at."""
         if reply.status >= 500 or reply.status in _LATER or reply.status in _DENIED:
-            trouble = self._failed(f"answers {reply.status}: not now.")
+            why = _message(reply) if reply.status in _LATER else "not now."
+            trouble = self._failed(f"answers {reply.status}: {why}")
             if reply.status in _LATER:
                 raise trouble
         else:
@@ -240,6 +243,15 @@ class Reply:
         """
         with self._connection._translated():
             return self._response.read(size)
+
+
+def _message(reply: Reply) -> str:
+    """Return what an answer says of why it is none, if it does so as servers of our kind do."""
+    try:
+        message = json.loads(reply.read(_LONGEST_MESSAGE))["message"]
+    except (ValueError, LookupError, TypeError):
+        message = None
+    return message if message and isinstance(message, str) else "not now."
 
 
 def _exchange(

@@ -35,6 +35,7 @@ from steplog.stores.base import (
     Series,
 )
 from steplog.stores.http import Http, OtherServer, Reply
+from steplog.stores.retrying import Patience
 from steplog.summary import SUMMARY
 
 T = TypeVar("T")
@@ -55,14 +56,15 @@ class RemoteStore:
         url: of the server; perhaps with a user and a password. Without them,
             MLFLOW_TRACKING_TOKEN says who calls, or MLFLOW_TRACKING_USERNAME and _PASSWORD.
         timeout: longest wait for the server, in seconds.
+        patience: when a server that had trouble is tried again.
 
     Raises:
         MlflowException: INVALID_PARAMETER_VALUE where the URL names no server.
 
     """
 
-    def __init__(self, url: str, timeout: float = 30.0) -> None:
-        self._http = Http(url, timeout)
+    def __init__(self, url: str, timeout: float = 30.0, patience: Patience | None = None) -> None:
+        self._http = Http(url, timeout, patience)
 
     def apply(self, batch: Batch) -> list[Refused] | None:
         """Apply one stretch of one journal, whole or not at all."""
@@ -168,7 +170,7 @@ class RemoteStore:
         First the outline is asked for, and then what is needed. Where the series has changed
         between the two, which the server notices before it answers, `need` is asked again.
         """
-        for left in reversed(range(TRIES)):
+        for _ in range(TRIES):
             outline = self.outline(series_id)
             needs = "".join(map(str, need(outline).astype(int).tolist()))
             if not needs.strip("0"):
@@ -180,8 +182,9 @@ class RemoteStore:
                     yield from map(wire.decode_piece, found)
                 return
             except MlflowException as error:
-                if error.error_code != "ABORTED" or not left:
+                if error.error_code != "ABORTED":
                     raise
+        raise StoreError("The series changes faster than it can be read. Try again.")
 
     def beat(self, writer_ids: Sequence[str]) -> None:
         """Note that these writers live, for whoever cannot see their journals."""
@@ -267,7 +270,5 @@ class RemoteStore:
                 "MLFLOW_TRACKING_TOKEN to a token that may read and write all experiments."
             )
         if code in ("", "ENDPOINT_NOT_FOUND"):
-            return OtherServer(
-                f"The server {name} does not answer as one of this steplog's version: {message}"
-            )
+            return OtherServer(f"The server {name} does not answer as one of steplog's: {message}")
         return wire.error_of(code, message)
