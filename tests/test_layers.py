@@ -69,6 +69,7 @@ LAYERS = """
     stores.migrations
     stores.migrations.versions
     stores.migrations.versions.r0001_catalog
+    stores.clickhouse
     stores.sqlite stores.memory stores.remote stores.mlflow_server stores.postgres
     stores.whole stores.mlflow_sending
     stores.mlflow_operations stores.mlflow_records
@@ -76,7 +77,7 @@ LAYERS = """
     stores.mlflow_api stores.mlflow_ledger stores.mlflow_points stores.mlflow_queries
     stores.relational
     stores.searching
-    stores.purging
+    stores.purging stores.blocks
     stores.tail stores.sealing stores.pieces stores.outlines stores.checking stores.chunks
     stores.catalog
     stores.rows
@@ -85,6 +86,7 @@ LAYERS = """
     stores.locks
     stores.connection
     stores.schema
+    stores.clickhouse_points
     stores.clickhouse_client
     stores.http stores.wire
     stores.base stores.retrying stores.native stores.stretches
@@ -155,6 +157,7 @@ LATE_IMPORTS = {
     ("system_metrics", "pynvml"): "is an extra",
     ("stores.relational", "steplog.stores.searching"): "brings SQLAlchemy, for searches only",
     ("stores", "steplog.stores.servers"): "brings HTTP",
+    ("stores", "steplog.stores.clickhouse"): "is an extra",
     ("stores", "steplog.stores.database"): _DATABASE,
     ("stores", "steplog.stores.migrations"): "is an extra",
     ("stores", "steplog.stores.postgres"): "is an extra",

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steplog.exceptions import StoreDamaged
-from steplog.points import is_sorted
+from steplog.points import POINT, is_sorted
 from steplog.stores import chunks, tail
 from steplog.stores.base import Damage
 from steplog.stores.connection import Chunk, Connection, Database, summaries_of
@@ -36,6 +36,60 @@ def check(database: Database) -> Iterator[Damage | int]:
             yield from _check_all_series(connection)
     except StoreDamaged as error:
         yield Damage(database.name, error.message)
+
+
+def check_copy(database: Database) -> Iterator[Damage]:
+    """Yield what shows that the parts of a catalog are of different moments.
+
+    So they are where its files were copied one after the other while it was written. Of sealed
+    points only the summaries are looked at: their bytes have checksums, and whoever reads them
+    notices.
+    """
+    try:
+        with database.reading() as connection:
+            yield from (Damage(database.name, finding) for finding in connection.findings())
+            for question, what in _FITTING:
+                [number] = connection.execute(question).fetchone() or [0]
+                if number:
+                    yield Damage(database.name, f"{number} {what}")
+            yield from _check_waiting(connection)
+    except StoreDamaged as error:
+        yield Damage(database.name, error.message)
+
+
+_FITTING = (
+    ("SELECT count(*) FROM series WHERE run_no NOT IN (SELECT run_no FROM runs)",
+     "series of runs that are missing"),
+    ("SELECT count(*) FROM tail WHERE run_no NOT IN (SELECT run_no FROM runs) "
+     f"OR length(points) <> {POINT.itemsize} * n",
+     "blobs of waiting points that are incomplete, or of runs that are missing"),
+    ("SELECT count(*) FROM chunks WHERE series_id NOT IN (SELECT series_id FROM series) "
+     "OR chunk_id NOT IN (SELECT chunk_id FROM chunk_bytes)",
+     "chunks of which the series or the bytes are missing"),
+    ("SELECT count(*) FROM series LEFT JOIN "
+     "(SELECT series_id, sum(count) AS sealed FROM chunks GROUP BY series_id) USING (series_id) "
+     "WHERE exact AND count <> coalesce(sealed, 0) + waiting",
+     "series that have other points than they are said to have"),
+    ("SELECT count(*) FROM (SELECT run_no, sum(waiting) AS said FROM series GROUP BY run_no) "
+     "LEFT JOIN (SELECT run_no, sum(n) AS found FROM tail GROUP BY run_no) USING (run_no) "
+     "WHERE said <> coalesce(found, 0)",
+     "runs of which other points wait than are said to"),
+)  # fmt: skip
+"""Questions about a catalog whose answers are 0, and what it means where they are not."""
+
+
+def _check_waiting(connection: Connection) -> Iterator[Damage]:
+    """Compare the points that wait with what is known of their series: no checksum guards them."""
+    for [run_no] in connection.execute("SELECT DISTINCT run_no FROM tail").fetchall():
+        waiting = _waiting(connection, run_no)
+        for *summary, exact, key, series_id in _rows(connection, run_no):
+            if series_id in waiting:
+                _, sealed = chunks.read_summaries(connection, series_id)
+                found = merge(total(sealed), waiting.pop(series_id))
+                for finding in _check_row(summaries_of([summary]), found, exact):
+                    yield Damage(f"series {series_id} ({key})", finding)
+        if waiting:
+            yield Damage(f"run number {run_no}", f"{len(waiting)} unknown series have points")
 
 
 def _check_all_series(connection: Connection) -> Iterator[Damage | int]:
@@ -81,7 +135,7 @@ def _check_chunks(
             continue
         if not is_sorted(columns):
             yield f"chunk {chunk_id}: its points are not in order"
-        if summarise(columns).tobytes() != kept.tobytes():
+        if differences(kept, summarise(columns), exact=True):
             yield f"chunk {chunk_id}: its summary is not that of its points"
 
 

@@ -43,6 +43,10 @@ class ClickHouseError(StoreError):
         self.code = code
 
 
+class Incomplete(StoreError):
+    """A replica does not have all that was written, at least not yet."""
+
+
 class Target(NamedTuple):
     """What a ``clickhouse://`` URI says.
 
@@ -260,23 +264,24 @@ class Servers:
             action: raises StoreError where another replica shall be tried.
 
         Raises:
-            StoreError: no replica could do it; the first one's reason.
+            StoreError: no replica could do it; the reason of the first one. It is `Incomplete`
+                only where every replica said so.
 
         """
-        failure: StoreError | None = None
+        failures: list[StoreError] = []
         for server in self._candidates(shard):
             try:
                 if self._shard_of(server) != shard:
                     continue
                 found = action(server)
             except StoreError as error:
-                failure = failure or error
+                failures.append(error)
                 continue
             self._favourites[shard] = server
             return found
-        raise failure or StoreError(
-            f"None of the servers {', '.join(self.target.hosts)} is the shard {shard!r}."
-        )
+        none = f"None of the servers {', '.join(self.target.hosts)} is the shard {shard!r}."
+        failures.sort(key=lambda error: isinstance(error, Incomplete))
+        raise failures[0] if failures else StoreError(none)
 
     def shards(self) -> dict[str, list[Server]]:
         """Return the name of every shard, in order, and its replicas; all of them are asked.

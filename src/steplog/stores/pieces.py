@@ -7,7 +7,7 @@ over others: those form a group, and are read and merged together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -157,15 +157,15 @@ def _needed(
     connection: Connection, pieces: Pieces, needs: npt.NDArray[np.integer[Any]]
 ) -> Iterator[npt.NDArray[np.void] | Columns]:
     """Yield summaries or points of pieces that do not reach over one another."""
+    wanted = np.flatnonzero(needs == Need.POINTS).tolist()
+    points = read_groups(connection, pieces, (slice(index, index + 1) for index in wanted))
     changes = np.flatnonzero(np.diff(needs)) + 1
-    wanted = needs.tolist()
     for start, stop in pairwise([0, *changes.tolist(), needs.size]):
-        need = wanted[start] if start < stop else Need.NOTHING
+        need = needs[start] if start < stop else Need.NOTHING
         if need == Need.SUMMARY:
             yield pieces.summaries[start:stop]
         elif need == Need.POINTS:
-            each = (slice(index, index + 1) for index in range(start, stop))
-            yield from read_groups(connection, pieces, each)
+            yield from islice(points, stop - start)
 
 
 def cut(columns: Columns) -> list[Columns]:
