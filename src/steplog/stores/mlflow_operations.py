@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import singledispatchmethod
 from itertools import islice
 from typing import Any
@@ -125,12 +126,9 @@ class Operations:
             self._api.post("experiments/update", {**theirs, "new_name": operation.name})
         if operation.lifecycle_stage is not None:
             verb = "delete" if operation.lifecycle_stage == LifecycleStage.DELETED else "restore"
-            try:
-                self._api.post(f"experiments/{verb}", theirs)
-            except Declined as declined:
-                # What is deleted already is not found to be deleted.
-                if not (again and declined.error_code == "RESOURCE_DOES_NOT_EXIST"):
-                    raise
+            # What is deleted already is not found to be deleted.
+            with _perhaps_gone(again):
+                self._api.post(f"experiments/{verb}", theirs, once=True)
 
     @_perform.register
     def _set_experiment_tags(self, operation: SetExperimentTags, again: bool) -> None:
@@ -142,7 +140,8 @@ class Operations:
     def _delete_experiment_tag(self, operation: DeleteExperimentTag, again: bool) -> None:
         theirs = self._experiment(operation.experiment_id)
         body = {"experiment_id": theirs, "key": operation.key}
-        self._delete("experiments/delete-experiment-tag", body, again)
+        with _perhaps_gone(again):
+            self._api.post("experiments/delete-experiment-tag", body, once=True)
 
     def _experiment(self, ours: str, name: str | None = None) -> str:
         """Return the server's id of an experiment, which is made where its name is known."""
@@ -261,14 +260,8 @@ class Operations:
     @_perform.register
     def _delete_tag(self, operation: DeleteTag, again: bool) -> None:
         body = {"run_id": self.run(operation.run_id), "key": operation.key}
-        self._delete("runs/delete-tag", body, again)
-
-    def _delete(self, path: str, body: Mapping[str, str], again: bool) -> None:
-        try:
-            self._api.post(path, body)
-        except Declined as declined:
-            if not (again and declined.error_code == "RESOURCE_DOES_NOT_EXIST"):
-                raise
+        with _perhaps_gone(again):
+            self._api.post("runs/delete-tag", body, once=True)
 
     @_perform.register
     def _log_inputs(self, operation: LogInputs, again: bool) -> None:
@@ -298,7 +291,7 @@ class Operations:
             if (model := self._model(ours)) not in made
         ]
         if models:
-            self._api.post("runs/outputs", {"run_id": theirs, "models": models})
+            self._api.post("runs/outputs", {"run_id": theirs, "models": models}, once=True)
 
     def _translated(self, tags: Mapping[str, str]) -> dict[str, str]:
         """Return tags with the parent run named as the server calls it, if it is there."""
@@ -346,7 +339,8 @@ class Operations:
         if operation.status is not None:
             self._set_status(theirs, operation.status)
         if operation.lifecycle_stage == LifecycleStage.DELETED:
-            self._api.call("DELETE", f"logged-models/{quoted(theirs)}")
+            with _perhaps_gone(again):
+                self._api.call("DELETE", f"logged-models/{quoted(theirs)}", once=True)
         elif operation.lifecycle_stage is not None:
             raise Declined("An MLflow server restores no deleted model.", "NOT_IMPLEMENTED")
 
@@ -373,7 +367,7 @@ class Operations:
 
     def _add_params(self, theirs: str, params: Mapping[str, str]) -> None:
         body = {"model_id": theirs, "params": pairs(params)}
-        self._api.post(f"logged-models/{quoted(theirs)}/params", body)
+        self._api.post(f"logged-models/{quoted(theirs)}/params", body, once=True)
 
     @_perform.register
     def _set_model_tags(self, operation: SetModelTags, again: bool) -> None:
@@ -384,17 +378,27 @@ class Operations:
     @_perform.register
     def _delete_model_tag(self, operation: DeleteModelTag, again: bool) -> None:
         path = f"logged-models/{quoted(self._model(operation.model_id))}/tags"
-        try:
-            self._api.call("DELETE", f"{path}/{quoted(operation.key)}")
-        except Declined as declined:
-            if not (again and declined.error_code == "RESOURCE_DOES_NOT_EXIST"):
-                raise
+        with _perhaps_gone(again):
+            self._api.call("DELETE", f"{path}/{quoted(operation.key)}", once=True)
 
     def _model(self, ours: str) -> str:
         theirs = self._ids.model(ours)
         if theirs is None:
             raise Declined(f"Logged model with ID '{ours}' not found.", "RESOURCE_DOES_NOT_EXIST")
         return theirs
+
+
+@contextmanager
+def _perhaps_gone(again: bool) -> Iterator[None]:
+    """Take it well that something is not there, if it may have been removed already.
+
+    What is called here is not repeated by the connection (`once`): nobody would know of it.
+    """
+    try:
+        yield
+    except Declined as declined:
+        if not (again and declined.error_code == "RESOURCE_DOES_NOT_EXIST"):
+            raise
 
 
 def _portions(values: Mapping[str, str]) -> list[dict[str, str]]:
