@@ -40,3 +40,9 @@ def test_a_network_that_fails_loses_nothing(tmp_path: Path) -> None:
     """Connections cut, refused, silent or slow, and answers that got lost, cost and double none."""
     account = troubles.network_fails(tmp_path, 10, random.Random(2))
     assert account.good, account
+
+
+def test_a_spool_whose_disk_is_full_loses_nothing(tmp_path: Path) -> None:
+    """Points logged while the server is away and the disk is full arrive when it is back."""
+    account = troubles.spool_full(tmp_path, 1, random.Random(3))
+    assert account.good, account

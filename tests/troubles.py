@@ -8,10 +8,12 @@ account of what came of it, in which nothing may be lost, changed or doubled. Th
 from __future__ import annotations
 
 import random
+import shutil
+import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +23,8 @@ from services.daemons import Daemon, answers, free_port, wait_until
 from services.proxy import Proxy, proxying
 from trainings import Account, trainings
 
+from steplog.journals import states
+from steplog.places import resolve
 from steplog.stores.migrations import upgrade
 
 
@@ -131,6 +135,44 @@ def postgres_killed_behind_servers(directory: Path, kills: int, chance: random.R
         return running.account()
 
 
+def spool_full(directory: Path, times: int, chance: random.Random) -> Account:
+    """Fill the disk on which points wait for a server that is away, and then bring it back."""
+    daemon, port = server(directory / "server", str(directory / "store"))
+    uri = f"http://127.0.0.1:{port}"
+    with small_disk(Path(resolve(uri).directory)) as limits:
+        try:
+            with trainings(directory, uri, rate=8_000, settings=limits) as running:
+                for _ in range(times):
+                    daemon.kill()
+                    wait_until(lambda: held(uri) > 0, "full disk")
+                    time.sleep(chance.uniform(0.0, 0.5))
+                    daemon.start(partial(answers, port))
+                    wait_until(lambda: held(uri) == 0, "delivery")
+                running.stop()
+            return running.account()
+        finally:
+            daemon.kill()
+
+
+@contextmanager
+def small_disk(directory: Path) -> Iterator[dict[str, str]]:
+    """Make a directory a disk of its own, of 6 MiB; where that may not be, give settings that limit
+    what a spool takes to that.
+    """
+    directory.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(directory)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        yield {"STEPLOG_SPOOL_LIMIT_MB": "6"}
+        return
+    yield {}
+    subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+def held(uri: str) -> int:
+    """Return how many points wait in the memory of those who log, for want of disk."""
+    return sum(state.held_points for state in states(resolve(uri).journals, None))
+
+
 def disturb(proxy: Proxy, number: int, chance: random.Random) -> None:
     """Make the `number`-th kind of trouble between a client and a server, and end it."""
     pause = chance.uniform(0.0, 0.3)
@@ -180,6 +222,7 @@ class Trouble(NamedTuple):
 TROUBLES = {
     "server_killed": Trouble(server_killed, 100),
     "network_fails": Trouble(network_fails, 100),
+    "spool_full": Trouble(spool_full, 5),
     "postgres_killed": Trouble(postgres_killed, 50, postgres.missing),
     "postgres_fails_over": Trouble(postgres_fails_over, 10, postgres.missing),
     "postgres_killed_behind_servers": Trouble(postgres_killed_behind_servers, 50, postgres.missing),
