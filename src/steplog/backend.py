@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 DEFAULT_DIRECTORY = "steplog-store"
 LOCK_SECONDS = 30.0
 CONSULT_SECONDS = 2.0
-"""How long a call that logs may send to a far store what waits for it, before it goes on."""
+"""How long a call that logs waits for a far store, and sends it what waits, before it goes on."""
 _SHARED_SCHEMES = ("steplog:", "http:", "https:")
 """Those that steplog takes from MLflow's own setting."""
 _backends: dict[str, Backend] = {}
@@ -57,6 +57,7 @@ class Backend:
         # thread; a forked child must not use the parent's, and makes its own.
         self._lock = threading.RLock()
         self._ingestor: Ingestor | None = None
+        self._hasty: Ingestor | None = None  # for who logs, and must not wait for a far store
         self._failed: tuple[float, str] | None = None
 
     def consult(self) -> Store | None:
@@ -71,14 +72,20 @@ class Backend:
         """
         if not self.ingests() or not self.exists():
             return None
+        return self.store() if self.place.kind == "directory" else self._store_in_haste()
+
+    def _store_in_haste(self) -> Store:
         until = time.monotonic() + CONSULT_SECONDS
 
-        def hurry(points: int) -> None:
-            # Between two batches: what was sent so far is there.
-            if self.place.kind != "directory" and time.monotonic() > until:
+        def hurry(points: int) -> None:  # is called between two batches
+            if time.monotonic() > until:
                 raise StoreError(f"{self.place.name} is still being sent what waited for it.")
 
-        return self.store(hurry)
+        with self._lock:
+            if self._hasty is None:
+                self._hasty = self._new_ingestor(CONSULT_SECONDS)
+            self._hasty.ingest(progress=hurry)
+            return self._hasty.store
 
     def exists(self) -> bool:
         """Tell whether there is anything to look at; a far store is taken to be there."""
@@ -86,11 +93,8 @@ class Backend:
         catalog = os.path.join(place.catalog, places.CATALOG)
         return place.kind != "directory" or any(map(os.path.exists, (catalog, place.journals)))
 
-    def store(self, progress: Callable[[int], None] | None = None) -> Store:
+    def store(self) -> Store:
         """Return the store for reading, with everything that was logged until now.
-
-        Args:
-            progress: see `steplog.ingest.Ingestor.ingest`.
 
         Raises:
             StoreError: it cannot be read now.
@@ -103,7 +107,7 @@ class Backend:
             if self._failed is not None and self._failed[0] >= began:
                 raise StoreError(self._failed[1])
             try:
-                self.ingest(progress)
+                self.ingest()
                 return self._open().store
             except StoreError as error:
                 self._failed = time.monotonic(), error.message
@@ -174,9 +178,9 @@ class Backend:
     def close(self) -> None:
         """Give back the files that reading has opened; who reads again opens them again."""
         with self._lock:
-            if self._ingestor is not None:
-                self._ingestor.close()
-                self._ingestor = None
+            for ingestor in filter(None, (self._ingestor, self._hasty)):
+                ingestor.close()
+            self._ingestor = self._hasty = None
 
     def ingests(self) -> bool:
         """Tell whether this process moves what it logs into the store itself."""
@@ -184,17 +188,19 @@ class Backend:
 
     def _open(self) -> Ingestor:
         if self._ingestor is None:
-            # numpy and sqlite3 come with these; a process that only logs loads them later, in the
-            # background, and one that must not ingest never does.
-            with forks.undisturbed:
-                from steplog.ingest import Ingestor
-                from steplog.stores import open_store
-
-            place = self.place
-            store = open_store(place, self.lock_seconds)
-            self._ingestor = Ingestor(store, place.journals, keep=place.shared)
-            atexit.register(self.close)
+            self._ingestor = self._new_ingestor(self.lock_seconds)
         return self._ingestor
+
+    def _new_ingestor(self, timeout: float) -> Ingestor:
+        # numpy and sqlite3 come with these; a process that only logs loads them later, in the
+        # background, and one that must not ingest never does.
+        with forks.undisturbed:
+            from steplog.ingest import Ingestor
+            from steplog.stores import open_store
+
+        store = open_store(self.place, timeout)
+        atexit.register(self.close)
+        return Ingestor(store, self.place.journals, keep=self.place.shared)
 
 
 def backend(uri: str | None = None) -> Backend:

@@ -35,6 +35,9 @@ SWEEP_SECONDS = 60.0
 """How often journals of dead processes are looked for."""
 BEAT_SECONDS = 15.0
 """How often a store that cannot see the journals is told that their writer lives."""
+AGAIN_SECONDS = 0.25
+"""How long a process that ends, with points in memory that its disk does not take, waits before it
+tries again."""
 BUSY_SECONDS = 10.0
 """How long one attempt waits for other processes that write the store."""
 
@@ -47,10 +50,14 @@ class Answer(NamedTuple):
 
 
 class Request(NamedTuple):
-    """Ingest now. `last`: and leave nothing open, the process ends."""
+    """Ingest now. `last`: and leave nothing open, the process ends at this time.
+
+    `until` is by the monotonic clock.
+    """
 
     tickets: Sequence[Ticket]
     last: bool
+    until: float
     answer: SimpleQueue[Answer]
 
 
@@ -92,15 +99,19 @@ class Background:
         return answer is not None and answer.complete
 
     def finish(self, timeout: float) -> None:
-        """Ingest what is left and close the journals; the thread ends."""
+        """Ingest what is left and close the journals; the thread ends.
+
+        What is still held in memory then is lost, and that is told.
+        """
         self._late = False
         self._ask((), timeout, last=True)
+        self._writer.give_up()
 
     def _ask(self, tickets: Sequence[Ticket], timeout: float, last: bool = False) -> Answer | None:
         if self._late:
             return None
         answer: SimpleQueue[Answer] = SimpleQueue()
-        self._requests.put(Request(tickets, last, answer))
+        self._requests.put(Request(tickets, last, time.monotonic() + timeout, answer))
         try:
             return answer.get(timeout=timeout)
         except Empty:
@@ -114,13 +125,29 @@ class Background:
             try:
                 request = self._requests.get(timeout=PERIOD_SECONDS)
             except Empty:
-                request = Request((), False, SimpleQueue())
-            answer = self._round(request)
-            if request.last and self._ingestor is not None:
-                self._ingestor.close()
+                request = Request((), False, 0.0, SimpleQueue())
+            answer = self._last_rounds(request) if request.last else self._round(request)
             request.answer.put(answer)
             if request.last:
                 return
+
+    def _last_rounds(self, request: Request) -> Answer:
+        """Ingest what is left; again and again where memory holds what the disk has not taken."""
+        self._close_after_fault()
+        answer = self._round(request)
+        while self._writer.held_points() and time.monotonic() < request.until:
+            time.sleep(AGAIN_SECONDS)
+            self._close_after_fault()
+            answer = self._round(request)
+        if self._ingestor is not None:
+            self._ingestor.close()
+        return answer
+
+    def _close_after_fault(self) -> None:
+        # A far store that has failed is patient; another one tries at once.
+        if self._writer.store_fault and self._ingestor is not None:
+            self._ingestor.close()
+            self._ingestor = None
 
     def _round(self, request: Request) -> Answer:
         refusals: list[Refusal] = []

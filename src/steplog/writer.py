@@ -416,6 +416,16 @@ class Writer:
             if self._journal is not None:
                 self._turn_to(None)
 
+    def give_up(self) -> None:
+        """Tell what is lost with this process: the points that are held in memory."""
+        held = self.held_points()
+        if held:
+            self.dropped += held
+            warn(
+                f"steplog lost {held} points at the end of this process: {self.directory} could "
+                "not be written, and memory held them."
+            )
+
     def after_fork(self) -> None:
         """In a forked child: let go of the parent's journals without touching what they hold."""
         inherited = self.files()
