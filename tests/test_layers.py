@@ -16,7 +16,7 @@ PACKAGE = Path(steplog.__file__).parent
 LAYERS = """
     __main__
     cli mlflow_plugin
-    collecting databases server.commands
+    syncing collecting databases server.commands
     command working
     server.supervisor
     server.serving
@@ -58,7 +58,7 @@ LAYERS = """
     pending context paging active_model
     backend
     recorder
-    background
+    background delivering
     writer ingest
     journals
     journal_reader stores
@@ -123,6 +123,9 @@ LATE_IMPORTS = {
     ("backend", "steplog.stores"): _DATABASE,
     ("background", "steplog.ingest"): _DATABASE,
     ("background", "steplog.stores"): _DATABASE,
+    ("syncing", "steplog.delivering"): _NUMPY,
+    ("syncing", "steplog.pages"): _TEXT,
+    ("syncing", "steplog.sync"): _NUMPY,
     ("working", "rich.console"): _BAR,
     ("working", "rich.progress"): _BAR,
     ("cli", "steplog.listing"): _NUMPY,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from typing import IO, TYPE_CHECKING
@@ -20,7 +20,7 @@ import click
 from steplog import filesystem, settings
 from steplog.backend import Backend, backend
 from steplog.collecting import gc
-from steplog.command import CATALOG, STORE, Report, command, main
+from steplog.command import CATALOG, STORE, Report, command, main, refused_documents
 from steplog.databases import db
 from steplog.entities import LifecycleStage, Summary
 from steplog.exceptions import MlflowException, StoreDamaged, StoreError
@@ -28,6 +28,7 @@ from steplog.places import Place
 from steplog.server.commands import server, token, ui
 from steplog.stores import open_store
 from steplog.stores.base import Damage, Refused, RunRecord, Store
+from steplog.syncing import sync
 from steplog.working import interruptible, progress, tell
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ COUNT_SECONDS = 0.5  # between the two looks that points per second are counted 
 main.add_command(db)
 main.add_command(gc)
 main.add_command(server)
+main.add_command(sync)
 main.add_command(token)
 main.add_command(ui)
 
@@ -220,7 +222,7 @@ def status() -> Report:
         "waiting": waiting,
         "spool": spool,
         "journals": journals,
-        "refused": _refused_documents(refused),
+        "refused": refused_documents(refused),
     }
     # Where all journals stay, most are of no interest any more.
     shown = [each for each in journals if not (place.shared and each.settled)]
@@ -249,7 +251,7 @@ def ingest(watch: bool) -> Report:
         "store": chosen.place.name,
         "points": report.points,
         "operations": report.operations,
-        "refused": _refused_documents(report.refused),
+        "refused": refused_documents(report.refused),
         "removed": sorted(report.removed),
         "damaged": report.damaged,
     }
@@ -479,10 +481,3 @@ def _curves(store: Store, summaries: Sequence[Summary]) -> list[Curve]:
             advance(1)
     # By name, not by place: while the run goes on there may be more series than a moment ago.
     return [curves[series_name(summary)] for summary in summaries]
-
-
-def _refused_documents(refused: Iterable[Refused]) -> list[object]:
-    return [
-        {"journal_id": each.journal_id, "offset": each.offset, **each.refusal._asdict()}
-        for each in refused
-    ]

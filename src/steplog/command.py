@@ -24,6 +24,7 @@ from steplog.exceptions import MlflowException, SteplogWarning
 
 if TYPE_CHECKING:
     from steplog.screen import Screen
+    from steplog.stores.base import Refused
 
 
 class Report(NamedTuple):
@@ -132,6 +133,14 @@ def command(
     made = group.command(name)(print_report)
     made.params += [JSON, STORE]
     return made
+
+
+def refused_documents(refused: Iterable[Refused]) -> list[object]:
+    """Return refused operations for ``--json``."""
+    return [
+        {"journal_id": each.journal_id, "offset": each.offset, **each.refusal._asdict()}
+        for each in refused
+    ]
 
 
 def _print(report: Report) -> None:

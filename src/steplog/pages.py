@@ -22,8 +22,10 @@ from steplog.stores.base import Damage, ExperimentRecord, Refused, RunRecord
 from steplog.terminal import Cell, Column, summary_table, table
 
 if TYPE_CHECKING:
+    from steplog.delivering import Delivery
     from steplog.ingest import IngestReport
     from steplog.journals import JournalState
+    from steplog.sync import Outcome
 
 Row: TypeAlias = "list[str | Cell]"
 
@@ -414,6 +416,48 @@ def removed_page(
     yield table(columns, rows, screen)
     total = f"{_counted(len(removed), 'run')}, {_size(sum(run.bytes for run in removed))}"
     yield f"{total} of points: {'would be removed.' if dry_run else 'removed.'}"
+
+
+def sync_page(outcome: Outcome, dry_run: bool, screen: Screen) -> Iterator[str]:
+    """Tell what a sync sent, or would send, and what the target did not take."""
+    compared = f"{_counted(outcome.runs, 'run')} compared"
+    if outcome.operations or outcome.points:
+        yield (
+            f"{compared}; {_counted(outcome.operations, 'operation')} and "
+            f"{_counted(outcome.points, 'point')} {'would be sent' if dry_run else 'sent'}, "
+            f"of {_counted(len(outcome.sent), 'run')}."
+        )
+    else:
+        yield f"{compared}, nothing to send."
+    if outcome.verified:
+        healed = (
+            f"{outcome.healed:,} had lacked points" if outcome.healed else "nothing was lacking"
+        )
+        yield f"{outcome.verified:,} series verified, {healed}."
+    if outcome.kept:
+        yield ""
+        yield click.style("The target keeps other values than the source has:", fg="red")
+        columns = [Column("what"), Column("source"), Column("target")]
+        yield table(columns, [[*each] for each in outcome.kept], screen)
+    if outcome.refused:
+        yield ""
+        yield from _refused_lines(outcome.refused, screen)
+
+
+def delivered_page(deliveries: Sequence[Delivery], screen: Screen) -> Iterator[str]:
+    """Tell what was delivered to which store."""
+    if not deliveries:
+        yield "Nothing waits on this machine."
+    for each in deliveries:
+        yield (
+            f"{printable(each.store, screen)}: {_counted(each.points, 'point')} and "
+            f"{_counted(each.operations, 'operation')} delivered, "
+            f"{_counted(each.removed, 'journal')} removed."
+        )
+        for sentence in (*each.damaged, *filter(None, [each.fault])):
+            yield click.style(printable(sentence, screen), fg="red")
+        if each.refused:
+            yield from _refused_lines(each.refused, screen)
 
 
 def _pairs(values: Mapping[str, str]) -> str:

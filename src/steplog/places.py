@@ -133,6 +133,24 @@ def waiting() -> Iterator[Place]:
                     yield place
 
 
+def spool(path: str) -> Place | None:
+    """Return the place for which a directory is the spool on this machine; None where it is none.
+
+    Args:
+        path: of any directory; ``journal`` in a spool is that spool, too.
+
+    """
+    from urllib.parse import unquote
+
+    path = os.path.abspath(path)
+    if os.path.basename(path) == "journal":
+        path = os.path.dirname(path)
+    name = unquote(os.path.basename(path))
+    if os.path.dirname(path) != _spools() or _kind(name) == "directory":
+        return None
+    return resolve(name)
+
+
 def _kind(uri: str) -> Kind:
     scheme, colon, _ = uri.partition(":")
     if not colon or len(scheme) == 1 or not _SCHEME.fullmatch(scheme):  # a drive of Windows

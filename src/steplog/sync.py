@@ -45,7 +45,7 @@ class Chosen(NamedTuple):
 ALL = Chosen()
 
 
-class Report:
+class Outcome:
     """What a sync did, or would do.
 
     Attributes:
@@ -70,6 +70,17 @@ class Report:
         self.verified = 0
         self.healed = 0
 
+    def add(self, later: Outcome) -> None:
+        """Add what was done afterwards; the same runs were looked at."""
+        self.runs = max(self.runs, later.runs)
+        self.sent |= later.sent
+        self.operations += later.operations
+        self.points += later.points
+        self.kept += [each for each in later.kept if each not in self.kept]
+        self.refused += later.refused
+        self.verified += later.verified
+        self.healed += later.healed
+
 
 class Sync:
     """Brings what a source knows into a target. For one thread.
@@ -89,8 +100,8 @@ class Sync:
         source: Store,
         target: Store,
         chosen: Chosen = ALL,
-        *,
         live: Callable[[], frozenset[str]] = frozenset,
+        *,
         dry: bool = False,
         advance: Callable[[int], None] = lambda runs: None,
     ) -> None:
@@ -103,7 +114,7 @@ class Sync:
         self._seen = Seen()
         self._beaten = float("-inf")
 
-    def look(self, *, everything: bool = True) -> Report:
+    def look(self, *, everything: bool = True) -> Outcome:
         """Compare the two stores and send what the target lacks.
 
         Args:
@@ -115,35 +126,35 @@ class Sync:
                 then is there.
 
         """
-        report = Report()
+        outcome = Outcome()
         carrier = Carrier(self._source, self._target, self._seen, self._live(), dry=self._dry)
         experiments = self._experiments()
         carrier.begin_experiments(experiments)
         for run_ids in _groups(self._run_ids(everything)):
             carrier.carry_runs(run_ids)
-            report.runs += len(run_ids)
+            outcome.runs += len(run_ids)
             self._advance(len(run_ids))
         for model_ids in _groups(self._model_ids()):
             carrier.carry_models(model_ids)
         carrier.finish_experiments(experiments)
         carrier.finish()
-        report.operations, report.points = carrier.outbox.operations, carrier.outbox.points
-        report.kept, report.sent = carrier.kept, carrier.sent
+        outcome.operations, outcome.points = carrier.outbox.operations, carrier.outbox.points
+        outcome.kept, outcome.sent = carrier.kept, carrier.sent
         self._tell_of_live_writers(carrier)
-        report.refused = carrier.outbox.refused
-        return report
+        outcome.refused = carrier.outbox.refused
+        return outcome
 
-    def verify(self, report: Report) -> None:
+    def verify(self) -> Outcome:
         """Compare all points of the two stores, and send those that the target lacks.
 
         Points that are logged meanwhile are left to the next look.
         """
-        outbox = Outbox(self._target, dry=self._dry)
+        outcome, outbox = Outcome(), Outbox(self._target, dry=self._dry)
         for run_ids in _groups(self._run_ids(everything=True)):
             theirs = {each.key: each for each in self._target.series(run_ids)}
             for series in self._source.series(run_ids):
                 known = theirs.get(series.key)
-                report.verified += 1
+                outcome.verified += 1
                 if known is None or (
                     checksum(self._source, series) == checksum(self._target, known)
                 ):
@@ -151,10 +162,17 @@ class Sync:
                 points = outbox.points
                 for piece in everything_lacking(self._source, series, self._target, known):
                     outbox.log(series.key, piece)
-                report.healed += outbox.points > points
+                if outbox.points > points:
+                    outcome.healed += 1
+                    outcome.sent.add(series.key.run_id)
             self._advance(len(run_ids))
         outbox.flush()
-        report.points += outbox.points
+        outcome.points, outcome.refused = outbox.points, outbox.refused
+        return outcome
+
+    def size(self) -> int:
+        """Return how many runs there are to look at."""
+        return len(self._run_ids(everything=True))
 
     # -- what is chosen ---------------------------------------------------------------------------
 

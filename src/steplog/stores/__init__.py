@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 from steplog import places, settings
-from steplog.exceptions import StoreError, invalid
+from steplog.exceptions import StoreDamaged, StoreError, invalid
 from steplog.forks import undisturbed
 from steplog.places import Place
-from steplog.stores.base import Store
+from steplog.stores.base import Damage, Store
 
 
 def open_store(where: Place | str | os.PathLike[str], timeout: float = 30.0) -> Store:
@@ -102,6 +103,29 @@ def _not_installed(place: Place) -> StoreError:
         f"{place.name} cannot be used before its driver is installed: "
         "pip install 'steplog[postgres]'"
     )
+
+
+def check_copy(place: Place, timeout: float = 30.0) -> None:
+    """See that the catalog in a directory is of one moment, also where it is a copy.
+
+    Raises:
+        StoreError: it cannot be used now.
+        StoreDamaged: it was copied while it was written, and not whole.
+
+    """
+    with undisturbed:
+        from steplog.stores.sqlite import SQLiteStore
+
+    try:
+        with closing(SQLiteStore(place.catalog, timeout)) as store:
+            found = next(store.check_copy(), None)
+    except StoreDamaged as error:
+        found = Damage(place.catalog, error.message)
+    if found is not None:
+        raise StoreDamaged(
+            f"The catalog in {place.catalog} is damaged ({found.where}: {found.what}). If this is "
+            "a copy, it was made while somebody wrote: copy it again, with rsync -a --delete."
+        )
 
 
 def _make_private(directory: str) -> None:

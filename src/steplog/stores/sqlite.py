@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from steplog.places import CATALOG
+from steplog.stores import checking
+from steplog.stores.base import Damage
 from steplog.stores.chunks import InCatalog
 from steplog.stores.database import Database
 from steplog.stores.relational import RelationalStore
@@ -29,3 +32,7 @@ class SQLiteStore(RelationalStore):
 
     def __init__(self, directory: str | os.PathLike[str], timeout: float = 30.0) -> None:
         super().__init__(Database(Path(directory, CATALOG), timeout, InCatalog()))
+
+    def check_copy(self) -> Iterator[Damage]:
+        """Yield what shows that the catalog was copied while it was written, and not whole."""
+        return checking.check_copy(self._database)

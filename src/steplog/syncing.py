@@ -1,0 +1,319 @@
+"""The command `steplog sync`: which stores are synced, and how often.
+
+How one store comes to know what another one does is in `steplog.sync`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import click
+
+from steplog import places, settings
+from steplog.backend import LOCK_SECONDS, backend, tracking_uri
+from steplog.command import CATALOG, STORE, Report, command, refused_documents
+from steplog.exceptions import StoreDamaged, StoreError
+from steplog.places import Place
+from steplog.stores import check_copy, open_store
+from steplog.stores.base import Store
+from steplog.working import interruptible, progress, tell
+
+if TYPE_CHECKING:
+    from steplog.sync import Chosen, Outcome
+
+WATCH_SECONDS = 1.0
+REST = 20
+"""While it watches, a look at all runs is followed by so many times its time without another; runs
+that have not ended are looked at each second."""
+
+
+@command
+@click.argument("source", required=False)
+@click.argument("target", required=False)
+@click.option("--watch", is_flag=True, help="Go on until interrupted, as the source grows.")
+@click.option("--run", "runs", metavar="RUN", multiple=True, help="Only these runs.")
+@click.option(
+    "--experiment", "experiments", metavar="NAME", multiple=True, help="Only these experiments."
+)
+@click.option("--dry-run", is_flag=True, help="Only tell what would be sent.")
+@click.option("--verify", is_flag=True, help="Afterwards compare every point of both.")
+def sync(
+    source: str | None,
+    target: str | None,
+    watch: bool,
+    runs: tuple[str, ...],
+    experiments: tuple[str, ...],
+    dry_run: bool,
+    verify: bool,
+) -> Report:
+    """Bring all that SOURCE knows into TARGET.
+
+    Both are a directory, or the URL of a server or database. TARGET may hold other runs, and keeps
+    them; a directory is made where there is none. Only what TARGET lacks is sent, so a sync can be
+    broken off, and run again, at any time. A directory may be one that is being logged to, or a
+    copy of one.
+
+    Without SOURCE and TARGET, what waits on this machine for servers and databases is delivered to
+    them. With the directory of such a spool as SOURCE, it is delivered to TARGET instead.
+
+    --run is an id, the beginning of ids, or a name; it and --experiment may be repeated. The exit
+    code is 1 where TARGET refused something, or keeps another value.
+    """
+    if (verify or dry_run) and watch:
+        raise click.UsageError("--verify and --dry-run look once: leave out --watch.")
+    if source is None:
+        if runs or experiments or dry_run or verify:
+            raise click.UsageError("Say what to sync where: steplog sync SOURCE TARGET.")
+        return _delivered(_waiting, watch)
+    if target is None:
+        raise click.UsageError("Say where to: steplog sync SOURCE TARGET.")
+    spool, end = places.spool(source), _end(target)
+    if spool is not None:
+        return _delivered(lambda: [(spool, end)], watch)
+    begin = _Source(source)
+    if begin.place.uri == end.uri:
+        raise click.UsageError("SOURCE and TARGET are the same.")
+    with _opened(end, dry_run) as store:
+        chosen = _chosen(begin.store(), runs, experiments)
+        if watch:
+            outcome = _watch(begin, store, chosen, f"{begin.place.name} for {end.name}")
+        else:
+            outcome = _once(begin, store, chosen, dry=dry_run, verify=verify)
+    return _report(begin.place, end, outcome, dry_run)
+
+
+sync.params.remove(STORE)
+sync.params.append(CATALOG)
+
+# From one store to another ------------------------------------------------------------------------
+
+
+class _Source:
+    """The store that is read; one in a directory may be a copy that is made again meanwhile."""
+
+    def __init__(self, uri: str) -> None:
+        self._backend = backend(uri)
+        self.place = self._backend.place
+        self._files: dict[str, int] = {}
+        if not self._backend.exists():
+            raise click.ClickException(f"There is no store in {self.place.name}.")
+
+    def store(self) -> Store:
+        """Return the store with all that was logged until now.
+
+        Raises:
+            StoreDamaged: it is a copy whose parts do not fit together.
+
+        """
+        if self.place.kind == "directory":
+            self._look_at_files()
+        return self._backend.store()
+
+    def live_writers(self) -> frozenset[str]:
+        """Return the writers that log to it now."""
+        return self._backend.live_writers()
+
+    def _look_at_files(self) -> None:
+        files = _files(self.place)
+        if any(files.get(path, number) != number for path, number in self._files.items()):
+            self._backend.close()  # others were put in place of those that are open
+        catalog = os.path.join(self.place.catalog, places.CATALOG)
+        if catalog in files and files[catalog] != self._files.get(catalog):
+            check_copy(self.place)
+        self._files = files
+
+
+def _files(place: Place) -> dict[str, int]:
+    """Return the numbers of the files that hold a store."""
+    found = {}
+    for directory in (place.catalog, place.journals):
+        with suppress(FileNotFoundError), os.scandir(directory) as entries:
+            found.update({entry.path: entry.inode() for entry in entries})
+    return found
+
+
+def _end(target: str) -> Place:
+    """Return the place of the target, whose catalog is where it is, whatever --catalog says."""
+    place = places.resolve(target)
+    if place.shared and not settings.get("STEPLOG_CATALOG"):
+        raise click.ClickException(
+            f"{place.name} is shared with other hosts, or cannot be written. A database is not "
+            "safe there: name a directory on a disk of this machine, or the URL of a server."
+        )
+    return place._replace(catalog=place.directory) if place.kind == "directory" else place
+
+
+@contextmanager
+def _opened(end: Place, dry_run: bool) -> Iterator[Store]:
+    """Open the target; a look at what would be sent makes none."""
+    with ExitStack() as stack:
+        if dry_run and end.kind == "directory" and not os.path.exists(end.directory):
+            end = places.resolve(stack.enter_context(TemporaryDirectory()))
+        yield stack.enter_context(closing(open_store(end, LOCK_SECONDS)))
+
+
+def _chosen(store: Store, runs: Sequence[str], experiments: Sequence[str]) -> Chosen:
+    """Return the runs and experiments that are meant."""
+    from steplog.sync import Chosen
+
+    run_ids = [each for text in runs for each in _run_ids(store, text)]
+    named = [each for name in experiments for each in _experiment_ids(store, name)]
+    return Chosen(
+        [*dict.fromkeys(run_ids)] if runs else None,
+        [*dict.fromkeys(named)] if experiments else None,
+    )
+
+
+def _run_ids(store: Store, text: str) -> list[str]:
+    found = store.runs([text]) or [each for each in store.runs() if each.row.name == text]
+    if not found:
+        raise click.ClickException(f"There is no run {text!r} in the source.")
+    return [each.row.run_id for each in found]
+
+
+def _experiment_ids(store: Store, name: str) -> list[str]:
+    found = store.experiments(name=name) or store.experiments([name])
+    if not found:
+        raise click.ClickException(f"There is no experiment {name!r} in the source.")
+    return [each.row.experiment_id for each in found]
+
+
+def _once(source: _Source, target: Store, chosen: Chosen, *, dry: bool, verify: bool) -> Outcome:
+    from steplog.sync import Outcome, Sync
+
+    outcome, store, times = Outcome(), source.store(), 2 if verify else 1
+    with progress("Comparing", lambda: times * Sync(store, target, chosen).size()) as advance:
+        looker = Sync(store, target, chosen, source.live_writers, dry=dry, advance=advance)
+        outcome.add(looker.look())
+        if verify:
+            outcome.add(looker.verify())
+    return outcome
+
+
+def _watch(source: _Source, target: Store, chosen: Chosen, sides: str) -> Outcome:
+    """Sync until SIGINT or SIGTERM, and return what was sent in all."""
+    from steplog.sync import Outcome
+
+    outcome, trouble = Outcome(), ""
+    with interruptible() as interrupted:
+        tell(f"Watching {sides}; Ctrl-C ends it.")
+        watch = _Watch(source, target, chosen, interrupted)
+        with suppress(_Interrupted):
+            while True:
+                try:
+                    later = watch.look()
+                    trouble = ""
+                except (StoreError, StoreDamaged) as error:  # what is not sent can wait
+                    if error.message != trouble:
+                        trouble = error.message
+                        tell(f"Trying again: {trouble}")
+                else:
+                    _announce(later)
+                    outcome.add(later)
+                if interrupted(WATCH_SECONDS):
+                    break
+    return outcome
+
+
+class _Interrupted(Exception):
+    """Somebody has ended the watch in the middle of a look."""
+
+
+class _Watch:
+    """Looks again and again, at all runs less often where that takes long."""
+
+    def __init__(
+        self,
+        source: _Source,
+        target: Store,
+        chosen: Chosen,
+        interrupted: Callable[[float], bool],
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._chosen = chosen
+        self._interrupted = interrupted
+        self._store: Store | None = None
+        self._due = 0.0
+
+    def look(self) -> Outcome:
+        """Send what is new since the last look."""
+        from steplog.sync import Sync
+
+        store = self._source.store()
+        if store is not self._store:
+            live = self._source.live_writers
+            self._sync = Sync(store, self._target, self._chosen, live, advance=self._advance)
+            self._store, self._due = store, 0.0
+        began = time.monotonic()
+        everything = began >= self._due
+        outcome = self._sync.look(everything=everything)
+        if everything:
+            now = time.monotonic()
+            self._due = now + REST * (now - began)
+        return outcome
+
+    def _advance(self, runs: int) -> None:
+        if self._interrupted(0):
+            raise _Interrupted
+
+
+def _announce(outcome: Outcome) -> None:
+    if outcome.points or outcome.operations:
+        tell(f"{outcome.points:,} points, {outcome.operations:,} operations")
+
+
+def _report(source: Place, target: Place, outcome: Outcome, dry_run: bool) -> Report:
+    from steplog import pages
+
+    document: dict[str, object] = {
+        "source": source.name,
+        "target": target.name,
+        "dry_run": dry_run,
+        "runs": outcome.runs,
+        "sent": sorted(outcome.sent),
+        "operations": outcome.operations,
+        "points": outcome.points,
+        "kept": outcome.kept,
+        "refused": refused_documents(outcome.refused),
+        "verified": outcome.verified,
+        "healed": outcome.healed,
+    }
+    page = partial(pages.sync_page, outcome, dry_run)
+    return Report(document, page, healthy=not (outcome.kept or outcome.refused))
+
+
+# From a spool -------------------------------------------------------------------------------------
+
+
+def _waiting() -> list[tuple[Place, Place]]:
+    """Return the spools on this machine in which something waits, and where to."""
+    # The name of a spool leaves out the password; the tracking URI may have it.
+    own = places.resolve(tracking_uri())
+    return [(each, own if each.name == own.name else each) for each in places.waiting()]
+
+
+def _delivered(stops: Callable[[], Sequence[tuple[Place, Place]]], watch: bool) -> Report:
+    """Deliver what waits in spools, once or until somebody ends it."""
+    from steplog import pages
+    from steplog.delivering import Courier
+
+    with closing(Courier(tell)) as courier:
+        if watch:
+            with interruptible() as interrupted:
+                tell("Watching what waits on this machine; Ctrl-C ends it.")
+                courier.deliver(stops())
+                while not interrupted(WATCH_SECONDS):
+                    courier.deliver(stops())
+        else:
+            courier.deliver(stops())
+        found = [*courier.deliveries.values()]
+    healthy = not any(each.fault or each.refused or each.damaged for each in found)
+    documents = [{**each._asdict(), "refused": refused_documents(each.refused)} for each in found]
+    return Report({"delivered": documents}, partial(pages.delivered_page, found), healthy)
