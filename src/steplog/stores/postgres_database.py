@@ -34,7 +34,7 @@ from steplog.stores import locks
 from steplog.stores.base import Batch
 from steplog.stores.connection import Home, Result
 from steplog.stores.locks import Locks
-from steplog.stores.postgres_values import Integers, adapters
+from steplog.stores.postgres_values import Integers, Texts, adapters
 from steplog.stores.retrying import Patience
 
 SCHEMA = "steplog"
@@ -73,7 +73,9 @@ class _Dialect:
     join_in_order = "JOIN"
 
     def listed(self, values: Sequence[Any]) -> object:
-        return Integers(values) if values and isinstance(values[0], int) else list(values)
+        if not values:
+            return []  # of any type
+        return Integers(values) if isinstance(values[0], int) else Texts(values)
 
     def among(self, column: str) -> str:
         return f"{column} = ANY (?)"

@@ -6,7 +6,7 @@
   when they come back.
 * A lone surrogate, by which Python spells an undecodable byte, is sent as ``?``, as
   `steplog.fold.storable` does it with all that is logged.
-* An array of integers is made by numpy, all at once.
+* An array is made at once, and not value by value.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from psycopg.adapt import AdaptersMap, Dumper, Loader
 from psycopg.pq import Format
 from psycopg.types.numeric import Int8BinaryDumper
 
-_INT8, _INT8_ARRAY, _TEXT, _VARCHAR = 20, 1016, 25, 1043
+_INT8, _INT8_ARRAY, _TEXT, _TEXT_ARRAY, _VARCHAR = 20, 1016, 25, 1009, 1043
 _ARRAY_HEAD = struct.Struct(">5i")  # dimensions, flags, type of elements, length, lower bound
+_SIZE = struct.Struct(">i")
 _ARRAY_ELEMENT = np.dtype([("bytes", ">i4"), ("value", ">i8")])
 
 
@@ -34,6 +35,13 @@ class Integers:
         self.values = np.asarray(values, np.int64)
 
 
+class Texts:
+    """Texts to be sent as one array."""
+
+    def __init__(self, values: Sequence[str]) -> None:
+        self.values = values
+
+
 class _IntegersDumper(Dumper):
     format = Format.BINARY
     oid = _INT8_ARRAY
@@ -41,9 +49,17 @@ class _IntegersDumper(Dumper):
     def dump(self, obj: Integers) -> Buffer:
         elements = np.empty(obj.values.size, _ARRAY_ELEMENT)
         elements["bytes"], elements["value"] = 8, obj.values
-        dimensions = 1 if elements.size else 0
-        head = _ARRAY_HEAD.pack(dimensions, 0, _INT8, elements.size, 1)
-        return head[: 12 + 8 * dimensions] + elements.tobytes()
+        return _head(_INT8, elements.size) + elements.tobytes()
+
+
+class _TextsDumper(Dumper):
+    format = Format.BINARY
+    oid = _TEXT_ARRAY
+
+    def dump(self, obj: Texts) -> Buffer:
+        encoded = [_encode(text) for text in obj.values]
+        sized = (part for data in encoded for part in (_SIZE.pack(len(data)), data))
+        return _head(_TEXT, len(encoded)) + b"".join(sized)
 
 
 class _TextDumper(Dumper):
@@ -51,10 +67,7 @@ class _TextDumper(Dumper):
     oid = _TEXT
 
     def dump(self, obj: str) -> Buffer:
-        data = obj.encode("utf-8", "replace")
-        if b"\0" in data or b"\1" in data:
-            data = data.replace(b"\1", b"\1\2").replace(b"\0", b"\1\1")
-        return data
+        return _encode(obj)
 
 
 class _TextLoader(Loader):
@@ -82,6 +95,21 @@ def adapters() -> AdaptersMap:
     rules.register_dumper(bool, _FlagDumper)
     rules.register_dumper(int, Int8BinaryDumper)
     rules.register_dumper(Integers, _IntegersDumper)
+    rules.register_dumper(Texts, _TextsDumper)
     for oid in (_TEXT, _VARCHAR):
         rules.register_loader(oid, _TextLoader)
     return rules
+
+
+def _head(kind: int, length: int) -> bytes:
+    """Return how an array of this type and length begins."""
+    if not length:
+        return _ARRAY_HEAD.pack(0, 0, kind, 0, 0)[:12]
+    return _ARRAY_HEAD.pack(1, 0, kind, length, 1)
+
+
+def _encode(text: str) -> bytes:
+    data = text.encode("utf-8", "replace")
+    if b"\0" in data or b"\1" in data:
+        data = data.replace(b"\1", b"\1\2").replace(b"\0", b"\1\1")
+    return data

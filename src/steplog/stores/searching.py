@@ -150,7 +150,9 @@ class _Postgres:
         one = "(\\u0001.|[^\\u0001])"
         parts = (".*" if c == "%" else one if c == "_" else _escaped(c) for c in pattern)
         exact = column.op(matches, is_comparison=True)(f"^{''.join(parts)}$")
-        return sa.case((sa.func.strpos(column, sa.func.chr(1)) > 0, exact), else_=plain)
+        return sa.case(
+            (sa.func.strpos(column, sa.literal_column("chr(1)")) > 0, exact), else_=plain
+        )
 
     def number(self, digits: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         number = sa.cast(digits, sa.Numeric)
