@@ -37,7 +37,7 @@ class Served:
     """A store behind the server's table of endpoints.
 
     Args:
-        directory: of the store.
+        store: its directory, or a URI.
         artifact_root: as ``--artifact-root`` names it.
 
     Attributes:
@@ -46,10 +46,10 @@ class Served:
 
     """
 
-    def __init__(self, directory: Path, artifact_root: str | None = None) -> None:
-        self.client = Client(str(directory), artifact_root, trusting=False)
+    def __init__(self, store: Path | str, artifact_root: str | None = None) -> None:
+        self.client = Client(str(store), artifact_root, trusting=False)
         service = Service.of(self.client, artifact_root or "", "3.17.2")
-        guard = Guard(Tokens(str(directory), demanded=False), "127.0.0.1", (), ())
+        guard = Guard(Tokens(self.client.directory, demanded=False), "127.0.0.1", (), ())
         self.app = App(service, self.client.backend, guard, ENDPOINTS, 1 << 26)
         self._routes = Routes(ENDPOINTS)
 

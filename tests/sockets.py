@@ -36,9 +36,9 @@ class Stores:
         self._stores: list[Served] = []
         self._applications: list[Asgi] = []
 
-    def add(self, directory: Path) -> str:
+    def add(self, store: Path | str) -> str:
         """Serve a store as well; return its URL."""
-        self._stores.append(Served(directory))
+        self._stores.append(Served(store))
         self._applications.append(Asgi(self._stores[-1].app, Measures()))
         return f"{self.url}/store-{len(self._stores) - 1}"
 

@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 import numpy as np
 import numpy.typing as npt
 import pytest
-from services import proxying
+from services import ClickHouse, proxying
 from sockets import Stores, served_stores
 
 from steplog.exceptions import FormatTooNew, MlflowException, StoreDamaged, StoreError
 from steplog.points import Columns
 from steplog.server import tokens
+from steplog.stores import upgrade_store
 from steplog.stores.base import Need, RunRecord, Store
 from steplog.stores.http import OtherServer
 from steplog.stores.remote import RemoteStore
@@ -64,6 +65,46 @@ class TestRemoteStore(StoreSuite):
     def open_store(self, directory: Path) -> Store:
         """Return a store on a server, which keeps it in this directory."""
         return RemoteStore(self.stores.add(directory / "store"), SECONDS)
+
+
+@pytest.mark.long
+@pytest.mark.slow
+class TestRemotePostgres(StoreSuite):
+    """A server of a store in PostgreSQL agrees with the suite."""
+
+    @pytest.fixture(autouse=True)
+    def _serve(self, stores: Stores, postgres_store_uri: str) -> Iterator[None]:
+        self.url = stores.add(postgres_store_uri)
+        yield
+        stores.last.client.backend.close()
+
+    def open_store(self, directory: Path) -> Store:
+        """Return a store on a server, which keeps it in the test's database."""
+        return RemoteStore(self.url, SECONDS)
+
+
+@pytest.mark.long
+@pytest.mark.slow
+class TestRemoteClickHouse(StoreSuite):
+    """A server of a store in PostgreSQL, with its points in ClickHouse, agrees with the suite."""
+
+    @pytest.fixture(autouse=True)
+    def _serve(
+        self,
+        stores: Stores,
+        postgres_uri: str,
+        clickhouse_database: ClickHouse,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> Iterator[None]:
+        monkeypatch.setenv("STEPLOG_POINTS_URI", clickhouse_database.uri)
+        upgrade_store(postgres_uri)
+        self.url = stores.add(postgres_uri)
+        yield
+        stores.last.client.backend.close()
+
+    def open_store(self, directory: Path) -> Store:
+        """Return a store on a server, which keeps it in the test's databases."""
+        return RemoteStore(self.url, SECONDS)
 
 
 # Networks ---------------------------------------------------------------------------------------
