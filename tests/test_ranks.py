@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import doctest
+import io
 import math
 from collections.abc import Iterable
 
@@ -12,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import steplog
-from steplog import MlflowException, reading, reducing
+from steplog import MlflowException, listing, plain, reading, reducing, terminal
 from steplog.backend import backend
+from steplog.charts import ChartQuery, Charts, RanksLine, SeriesLine, chart
 from steplog.points import Columns, sort_points
 from steplog.reducing import reduce_ranks
 
@@ -162,3 +165,72 @@ def test_mlflow_sees_one_metric(run: steplog.ActiveRun, monkeypatch: pytest.Monk
     assert [each.info.run_id for each in client.search_runs(["0"], "metrics.m = 2.375")] == [run_id]
     assert client.search_runs(["0"], "metrics.m < 2.375") == []
     assert len(client.search_runs(["0"], "metrics.m.count = 12 AND metrics.m.min = 0")) == 1
+
+
+def test_charts_show_ranks_apart_or_together(
+    run: steplog.ActiveRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chart has a line for each rank, or one with a band over the ranks; one rank is a line."""
+    for rank in range(3):
+        log_as(rank, [(step, 1, step * 10.0 + rank) for step in range(4)], monkeypatch)
+    log_as(1, [(0, 1, 7.0)], monkeypatch, key="own")
+    store = backend().store()
+    asked = ChartQuery((run.info.run_id,), ("m", "own"))
+    apart = chart(store, asked)
+    assert [line.key.rank for line in apart.lines if isinstance(line, SeriesLine)] == [0, 1, 2, 1]
+    together, own = chart(store, asked._replace(ranks="together")).lines
+    assert isinstance(together, RanksLine)
+    assert (together.key.rank, together.ranks) == (-1, (0, 1, 2))
+    assert together.columns["center"].tolist() == [1.0, 11.0, 21.0, 31.0]
+    assert together.columns["low"].tolist() == [0.0, 10.0, 20.0, 30.0]
+    assert together.columns["high"].tolist() == [2.0, 12.0, 22.0, 32.0]
+    assert together.columns["n"].tolist() == [3.0] * 4
+    assert isinstance(own, SeriesLine)
+    [grouped, _] = chart(store, asked._replace(group_by=())).lines
+    assert grouped.columns["n"].tolist() == [1.0] * 4
+    with pytest.raises(MlflowException, match="ranks must be one of apart, together"):
+        chart(store, asked._replace(ranks="both"))  # type: ignore[arg-type]
+
+
+def test_a_chart_that_is_followed_takes_in_another_rank(
+    run: steplog.ActiveRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a metric of one process becomes one of several, the whole chart is told anew."""
+    charts, asked = Charts(), ChartQuery((run.info.run_id,), ("m",), ranks="together")
+    log_as(-1, [(0, 1, 1.0)], monkeypatch)
+    alone = charts.changes(backend().store(), asked, None)
+    log_as(0, [(0, 1, 3.0)], monkeypatch)
+    [line] = (changed := charts.changes(backend().store(), asked, alone.cursor)).chart.lines
+    assert (changed.start, isinstance(line, RanksLine)) == (0, True)
+    log_as(0, [(1, 1, 3.0)], monkeypatch)
+    assert charts.changes(backend().store(), asked, changed.cursor).start == 1
+
+
+def test_over_a_metric_each_rank_has_its_own_axis(
+    run: steplog.ActiveRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drawn over another metric, a rank lies where its own values of that metric do."""
+    for rank in range(2):
+        log_as(rank, [(step, 1, 100.0 * rank + step) for step in range(3)], monkeypatch, key="x")
+        log_as(rank, [(step, 1, step) for step in range(3)], monkeypatch)
+    asked = ChartQuery((run.info.run_id,), ("m",), x="metric", x_key="x")
+    made = chart(backend().store(), asked)
+    assert made.x.tolist() == [0.0, 1.0, 2.0, 100.0, 101.0, 102.0]
+    assert [line.columns["count"].tolist() for line in made.lines] == [
+        [1.0, 1.0, 1.0, 0.0, 0.0, 0.0],
+        [0.0, 0.0, 0.0, 1.0, 1.0, 1.0],
+    ]
+
+
+def test_names_say_the_rank(run: steplog.ActiveRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables, plain pages and CSV files say of which rank a series is; the first goes unsaid."""
+    for rank in range(2):
+        log_as(rank, [(0, 1, rank)], monkeypatch)
+    store, run_id = backend().store(), run.info.run_id
+    keys = [series.key for series in store.series([run_id])]
+    assert [terminal.series_name(key) for key in keys] == ["m", "m rank 1"]
+    page = plain.run_page(store, frozenset(), run_id, "")
+    assert "m rank 1" in page
+    records = {record.row.run_id: record for record in store.runs([run_id])}
+    lines = b"".join(listing.csv_lines(store, records, store.series([run_id]))).decode()
+    assert [row["rank"] for row in csv.DictReader(io.StringIO(lines))] == ["0", "1"]

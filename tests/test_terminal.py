@@ -63,7 +63,7 @@ def with_spike(position: int, points: int = 10_000) -> Curve:
 
 def summary(key: str = "loss", **changes: object) -> Summary:
     fields: dict[str, Any] = dict.fromkeys(Summary._fields)
-    fields.update(run_id="a" * 32, key=key, attempt=0, count=1_000, nan_count=0, mean=0.5)
+    fields.update(run_id="a" * 32, key=key, attempt=0, rank=-1, count=1_000, nan_count=0, mean=0.5)
     fields.update(last=0.25, min=0.125, min_step=1_500, max=2.0, max_step=0)
     return Summary(**(fields | changes))
 
@@ -283,10 +283,10 @@ def test_a_summary_table_tells_all_that_is_known() -> None:
 
 
 def test_series_of_one_key_have_names_of_their_own() -> None:
-    """A model, a dataset and an attempt are part of the name, where there are any."""
+    """A model, a dataset, an attempt and a rank are part of the name, where there are any."""
     assert terminal.series_name(SeriesKey("r", "loss")) == "loss"
-    key = SeriesKey("r", "loss", "m-1", "digits", "abc", 2)
-    assert terminal.series_name(key) == "loss model m-1 on digits@abc attempt 2"
+    key = SeriesKey("r", "loss", "m-1", "digits", "abc", 2, 3)
+    assert terminal.series_name(key) == "loss model m-1 on digits@abc attempt 2 rank 3"
 
 
 def test_a_stream_says_what_it_can_show() -> None:

@@ -16,7 +16,8 @@ from __future__ import annotations
 import math
 import secrets
 import sys
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
@@ -27,10 +28,12 @@ from steplog.exceptions import invalid
 from steplog.grouping import Aggregate, Band, group_columns
 from steplog.lines import Extent, Folded, JoinedLine, Line, Points, WholeLine, fold_few
 from steplog.operations import SeriesKey
+from steplog.ranks import NONE
 from steplog.recent import OVERHEAD_BYTES, Recent
 from steplog.stores.base import RunRecord, Series, Store
 
 X = Literal["step", "time", "relative", "metric"]
+Ranks = Literal["apart", "together"]
 Floats = npt.NDArray[np.float64]
 
 _Values: TypeAlias = "tuple[str | None, ...]"
@@ -66,6 +69,9 @@ class ChartQuery(NamedTuple):
             be among them, and changes nothing.
         aggregate: the line of a group: the mean or the median of its runs.
         band: what is around it; see `steplog.grouping.group_columns`.
+        ranks: where one run has a metric of several ranks of a distributed job, a line for each,
+            or one of them together, with a band as that of a group. In a group a run counts once,
+            either way.
 
     """
 
@@ -79,6 +85,7 @@ class ChartQuery(NamedTuple):
     group_by: tuple[str, ...] | None = None
     aggregate: Aggregate = "mean"
     band: Band = "minmax"
+    ranks: Ranks = "apart"
 
 
 class SeriesLine(NamedTuple):
@@ -90,6 +97,17 @@ class SeriesLine(NamedTuple):
     """
 
     key: SeriesKey
+    columns: Mapping[str, Floats]
+
+
+class RanksLine(NamedTuple):
+    """The line of a metric that several ranks have logged to a run.
+
+    `columns` are those of `steplog.grouping.group_columns`, of ranks instead of runs.
+    """
+
+    key: SeriesKey
+    ranks: tuple[int, ...]
     columns: Mapping[str, Floats]
 
 
@@ -106,6 +124,9 @@ class GroupLine(NamedTuple):
     columns: Mapping[str, Floats]
 
 
+AnyLine: TypeAlias = SeriesLine | RanksLine | GroupLine
+
+
 class Chart(NamedTuple):
     """Lines over one grid.
 
@@ -113,15 +134,15 @@ class Chart(NamedTuple):
         exact: each x is the x of points; else it begins a bucket.
         width: of each bucket, in units of x; 0 where x are only those that occur.
         x: ascending, shape (size,).
-        lines: series in the order of ``run_ids``, key, model and dataset; groups in the order of
-            ``keys`` and of their values.
+        lines: series in the order of ``run_ids``, key, model, dataset and rank; groups in the order
+            of ``keys`` and of their values.
 
     """
 
     exact: bool
     width: float
     x: Floats
-    lines: tuple[SeriesLine | GroupLine, ...]
+    lines: tuple[AnyLine, ...]
 
 
 class Changes(NamedTuple):
@@ -293,6 +314,7 @@ def check(query: ChartQuery) -> None:
         ("x", query.x, get_args(X)),
         ("aggregate", query.aggregate, get_args(Aggregate)),
         ("band", query.band, get_args(Band)),
+        ("ranks", query.ranks, get_args(Ranks)),
     ):
         if value not in choices:
             raise invalid(f"{name} must be one of {', '.join(choices)}, got {value!r}.")
@@ -345,8 +367,9 @@ def _found(store: Store, query: ChartQuery) -> _Found:
     for each in series:
         run_id = each.key.run_id
         if query.x == "metric":
-            if run_id in over:
-                lines.append(JoinedLine(each, over[run_id]))
+            across = over.get((run_id, each.key.rank)) or over.get((run_id, None))
+            if across is not None:
+                lines.append(JoinedLine(each, across))
         else:
             origin = records[run_id].row.start_time if query.x == "relative" else 0
             lines.append(WholeLine(each, query.x != "step", origin))
@@ -359,13 +382,17 @@ def _found(store: Store, query: ChartQuery) -> _Found:
     return _Found(lines, records, (*(line.fingerprint for line in lines), str(groups)))
 
 
-def _overs(store: Store, query: ChartQuery) -> dict[str, Series]:
-    """Return the series that is the x axis of each run: on no model or dataset, if there is one."""
-    over: dict[str, Series] = {}
+def _overs(store: Store, query: ChartQuery) -> dict[tuple[str, int | None], Series]:
+    """Return the series that is the x axis of each run and rank, and of its ranks without one.
+
+    It is the one on no model or dataset, if there is one.
+    """
+    over: dict[tuple[str, int | None], Series] = {}
     if query.x == "metric" and query.x_key is not None:
         for each in store.series(query.run_ids, [query.x_key]):
             if each.key.key == query.x_key:
-                over.setdefault(each.key.run_id, each)
+                for rank in (each.key.rank, None):
+                    over.setdefault((each.key.run_id, rank), each)
     return over
 
 
@@ -391,10 +418,11 @@ def _extent(store: Store, lines: Sequence[Line], window: Extent) -> Extent | Non
 
 def _lines(
     query: ChartQuery, found: _Found, x: Floats, members: Sequence[Buckets]
-) -> tuple[SeriesLine | GroupLine, ...]:
+) -> tuple[AnyLine, ...]:
     pairs = zip(found.lines, members, strict=True)
     if query.group_by is None:
-        return tuple(SeriesLine(line.series.key, _columns(buckets)) for line, buckets in pairs)
+        lines = [SeriesLine(line.series.key, _columns(buckets)) for line, buckets in pairs]
+        return tuple(lines if query.ranks == "apart" else _ranks_together(query, lines, members, x))
     groups: dict[tuple[str, _Values], dict[str, list[Buckets]]] = {}
     for line, buckets in pairs:
         key = line.series.key
@@ -402,6 +430,20 @@ def _lines(
         runs.setdefault(key.run_id, []).append(buckets)
     ordered = sorted(groups, key=lambda name: (query.keys.index(name[0]), _sort_key(name[1])))
     return tuple(_group_line(query, key, values, groups[key, values], x) for key, values in ordered)
+
+
+def _ranks_together(
+    query: ChartQuery, lines: Sequence[SeriesLine], members: Sequence[Buckets], x: Floats
+) -> Iterator[AnyLine]:
+    """Yield the lines of series, those of several ranks of a run as one."""
+    pairs = zip(lines, members, strict=True)
+    for key, group in groupby(pairs, lambda pair: pair[0].key._replace(rank=NONE)):
+        own = list(group)
+        if len(own) == 1:
+            yield own[0][0]
+        else:
+            columns = group_columns([each for _, each in own], x, query.aggregate, query.band)
+            yield RanksLine(key, tuple(line.key.rank for line, _ in own), columns)
 
 
 def _group_line(

@@ -6,11 +6,12 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 
+from steplog.ranks import NONE
 from steplog.stores.base import RunRecord, Series, Store
 
 CSV_COLUMNS = (
-    "run_id", "run_name", "key", "model_id", "dataset_name", "dataset_digest", "step", "timestamp",
-    "value",
+    "run_id", "run_name", "key", "model_id", "dataset_name", "dataset_digest", "rank", "step",
+    "timestamp", "value",
 )  # fmt: skip
 _SPELLED = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
@@ -31,7 +32,9 @@ def csv_lines(
         key = each.key
         record = records.get(key.run_id)
         name = "" if record is None else record.row.name
-        about = (key.run_id, name, key.key, key.model_id, key.dataset_name, key.dataset_digest)
+        rank = "" if key.rank == NONE else str(key.rank)
+        measured = (key.model_id, key.dataset_name, key.dataset_digest)
+        about = (key.run_id, name, key.key, *measured, rank)
         for columns in store.points(each.series_id, steps):
             text = io.StringIO()
             writer = csv.writer(text)

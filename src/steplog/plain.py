@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from steplog.backend import shown_status
 from steplog.charts import ChartQuery, SeriesLine, chart
+from steplog.entities import Summary
 from steplog.exceptions import MlflowException
 from steplog.filters import parse_runs_filter, parse_runs_order
 from steplog.markup import STYLE, badge, fragment, moment, name, number, pairs, span, table, text
@@ -223,7 +224,7 @@ def _run(store: Store, record: RunRecord, live: frozenset[str], charts: str) -> 
     tags = {key: value for key, value in record.tags.items() if not key.startswith("mlflow.")}
     series = [
         [
-            name(_series_name(each.key, each.model_id, each.dataset_name, each.attempt)),
+            name(_series_name(each.key, each)),
             *map(number, (each.last, each.first, each.min)),
             _step(each.min_step),
             number(each.max),
@@ -299,13 +300,20 @@ def _charts(
 
 
 def _line_name(key: SeriesKey, names: Mapping[str, str]) -> str:
-    own = _series_name("", key.model_id, key.dataset_name, key.attempt)
+    own = _series_name("", key)
     return f"{names.get(key.run_id, '')} {own}".strip() or key.key
 
 
-def _series_name(key: str, model_id: str | None, dataset_name: str | None, attempt: int) -> str:
-    parts = [key, dataset_name and f"on {dataset_name}", model_id and f"of {model_id}"]
-    return " ".join([*filter(None, parts), *([f"attempt {attempt}"] if attempt else [])])
+def _series_name(key: str, series: Summary | SeriesKey) -> str:
+    """Return a name with what tells a series from others of the same key."""
+    parts = [
+        key,
+        series.dataset_name and f"on {series.dataset_name}",
+        series.model_id and f"of {series.model_id}",
+        series.attempt and f"attempt {series.attempt}",
+        series.rank > 0 and f"rank {series.rank}",
+    ]
+    return " ".join(part for part in parts if part)
 
 
 def _runs(

@@ -171,16 +171,10 @@ def read_series(
         raise invalid(f"ranks must be one of {choices}, got {ranks!r}.")
     window = _Window(_bounds(steps), _bounds(times))
     found = store.series(run_ids, None if keys is None else list(keys))
-    if ranks == "apart":
-        return [SeriesPoints(each.key, *_points(store, each, window, max_points)) for each in found]
-    result = []
-    for key, group in groupby(found, lambda each: each.key._replace(rank=NONE)):
-        first, *others = members = list(group)
-        if others:
-            result.append(SeriesPoints(key, *_reduced(store, members, window, max_points, ranks)))
-        else:
-            result.append(SeriesPoints(first.key, *_points(store, first, window, max_points)))
-    return result
+    return [
+        SeriesPoints(key, *_points(store, members, window, max_points, ranks))
+        for key, members in _together(found, ranks)
+    ]
 
 
 def sample(
@@ -207,9 +201,12 @@ def sample(
         yield found[owner].key, step, timestamp, value
 
 
-def summaries(store: Store, run_id: str) -> list[Summary]:
-    """Return what is known of each series of a run."""
-    return [_summary(series.key, _exact(store, series)) for series in store.series([run_id])]
+def summaries(store: Store, run_id: str, ranks: Ranks = "apart") -> list[Summary]:
+    """Return what is known of each series of a run, given what is made of ranks, as `read` does."""
+    return [
+        _summary(key, _exact(store, members, ranks))
+        for key, members in _together(store.series([run_id]), ranks)
+    ]
 
 
 class _Window(NamedTuple):
@@ -239,7 +236,22 @@ class _Window(NamedTuple):
             yield self.times, "time_min", "time_max"
 
 
-def _points(store: Store, series: Series, window: _Window, max_points: int | None) -> Columns:
+def _together(found: Sequence[Series], ranks: Ranks) -> Iterator[tuple[SeriesKey, list[Series]]]:
+    """Yield the series that are read as one, after the key of that one."""
+    for key, group in groupby(found, lambda each: each.key._replace(rank=NONE)):
+        members = list(group)
+        if ranks == "apart" or len(members) == 1:
+            yield from ((each.key, [each]) for each in members)
+        else:
+            yield key, members
+
+
+def _points(
+    store: Store, members: Sequence[Series], window: _Window, max_points: int | None, ranks: Ranks
+) -> Columns:
+    if ranks != "apart" and len(members) > 1:
+        return _reduced(store, members, window, max_points, ranks)
+    [series] = members
     if max_points is None:
         return _joined(store.points(series.series_id, *window))
     outline = store.outline(series.series_id)
@@ -346,8 +358,16 @@ def _joined(pieces: Iterable[Columns]) -> Columns:
     return Columns(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def _exact(store: Store, series: Series) -> npt.NDArray[np.void]:
-    """Return a series' summary, computed from its points where they may have been counted twice."""
+def _exact(store: Store, members: Sequence[Series], ranks: Ranks) -> npt.NDArray[np.void]:
+    """Return what is known of series that are read as one.
+
+    It is computed from their points where ranks are reduced, or some may have been counted twice.
+    """
+    if len(members) > 1:
+        points = _points(store, members, _Window(None, None), None, ranks)
+        reduced: npt.NDArray[np.void] = summarise(points)[0]
+        return reduced
+    [series] = members
     if series.exact:
         return series.summary
     total = np.zeros(1, SUMMARY)

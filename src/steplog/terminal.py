@@ -139,7 +139,10 @@ def summary_table(
 
 
 def series_name(series: Summary | SeriesKey) -> str:
-    """Return the key, and what else tells a series from others of the same key."""
+    """Return the key, and what else tells a series from others of the same key.
+
+    The first attempt and the first rank go without saying.
+    """
     name = series.key
     if series.model_id:
         name += f" model {series.model_id}"
@@ -149,6 +152,8 @@ def series_name(series: Summary | SeriesKey) -> str:
         name += f"@{series.dataset_digest}"
     if series.attempt:
         name += f" attempt {series.attempt}"
+    if series.rank > 0:
+        name += f" rank {series.rank}"
     return name
 
 

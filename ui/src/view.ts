@@ -64,6 +64,8 @@ export interface View {
   group: readonly string[];
   aggregate: Aggregate;
   band: Band;
+  /** Draw a line for each rank of a distributed job; else one for all, with a band. */
+  ranksApart: boolean;
   /** What page `compare` shows of each metric. */
   part: Part;
   /** Only what differs between the runs. */
@@ -117,6 +119,7 @@ export const DEFAULTS: View = {
   group: [],
   aggregate: "mean",
   band: "minmax",
+  ranksApart: false,
   part: "last",
   differing: true,
   tags: false,

@@ -41,7 +41,7 @@ function charted(points: readonly (readonly [number, number])[], width: number, 
   }
   const line: Line = {
     id: "a", key: "loss", runId: grouped ? null : "a", runIds: ["a"], group: grouped ? {} : null,
-    modelId: "", datasetName: "", datasetDigest: "", attempt: 0, columns,
+    modelId: "", datasetName: "", datasetDigest: "", attempt: 0, rank: -1, columns,
   };
   if (!grouped && columns.count.every((count) => count <= 1)) {
     // As the server does: they would say what the mean says.

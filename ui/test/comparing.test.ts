@@ -9,7 +9,7 @@ import type { Detail, Summary, Value } from "../src/data/api";
 import { factsOf, formatChange, toCsv, toMarkdown, toTexts, type Subject } from "../src/pages/comparing";
 
 const series = (key: string, last: Value): Summary => ({
-  key, attempt: 0, count: 1, nan_count: 0, first: last, first_step: 0, last, last_step: 0, last_timestamp: 0,
+  key, attempt: 0, rank: -1, count: 1, nan_count: 0, first: last, first_step: 0, last, last_step: 0, last_timestamp: 0,
 });
 
 const run = (run_id: string, params: Record<string, string>, metrics: Record<string, Value>): Detail => ({

@@ -8,7 +8,7 @@ import { isBetter } from "../src/data/direction";
 import { fieldTitle, fieldValue, groupChoices, groupRuns, metricValue } from "../src/pages/fields";
 
 const series = (key: string, more: Partial<Summary> = {}): Summary => ({
-  key, attempt: 0, count: 1, nan_count: 0, first: 0, first_step: 0, last: 1, last_step: 0, last_timestamp: 0, ...more,
+  key, attempt: 0, rank: -1, count: 1, nan_count: 0, first: 0, first_step: 0, last: 1, last_step: 0, last_timestamp: 0, ...more,
 });
 
 const run = (run_id: string, params: Record<string, string>, own: Summary[] = []): Detail => ({

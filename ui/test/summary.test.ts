@@ -7,7 +7,7 @@ import type { Summary } from "../src/data/api";
 import { matching, sortedSeries } from "../src/pages/summary";
 
 const series = (key: string, last: number | string): Summary => ({
-  key, attempt: 0, count: 1, nan_count: 0, first: 0, first_step: 0, last, last_step: 0, last_timestamp: 0,
+  key, attempt: 0, rank: -1, count: 1, nan_count: 0, first: 0, first_step: 0, last, last_step: 0, last_timestamp: 0,
 });
 const all = [series("b", 2), series("a", "NaN"), series("c", "Infinity"), series("d", -1)];
 const keys = (order: string) => sortedSeries(all, order).map(({ key }) => key).join("");

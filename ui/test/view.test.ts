@@ -38,6 +38,7 @@ const fields: { [Name in keyof View]: fc.Arbitrary<View[Name]> } = {
   smoothing: fc.constantFrom("none", "ema", "gaussian"),
   strength: fc.double({ min: 0, max: 1, noNaN: true }).map((number) => number + 0),
   clip: fc.boolean(),
+  ranksApart: fc.boolean(),
   group: names,
   aggregate: fc.constantFrom("mean", "median"),
   band: fc.constantFrom("minmax", "std", "sem", "ci95"),

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steplog import charts
-from steplog.charts import Changes, GroupLine, SeriesLine
+from steplog.charts import AnyLine, Changes, GroupLine, RanksLine
 from steplog.exceptions import invalid
 from steplog.listing import csv_lines
 from steplog.server import scope
@@ -79,6 +79,7 @@ def _query(service: Service, request: Request, asked: m.ChartQuery) -> charts.Ch
         group_by=None if asked.group_by is None else tuple(asked.group_by),
         aggregate=asked.aggregate or "mean",  # type: ignore[arg-type]
         band=asked.band or "minmax",  # type: ignore[arg-type]
+        ranks=asked.ranks or "apart",  # type: ignore[arg-type]
     )
 
 
@@ -124,10 +125,11 @@ def _encode(changes: Sequence[Changes]) -> bytes:
     return b"".join([struct.pack("<I", len(text)), text, *(column.data for column in columns)])
 
 
-def _identity(line: SeriesLine | GroupLine) -> dict[str, Any]:
+def _identity(line: AnyLine) -> dict[str, Any]:
     if isinstance(line, GroupLine):
         return {"key": line.key, "group": line.group, "run_ids": line.run_ids}
-    return {name: value for name, value in line.key._asdict().items() if value != ""}
+    own = {name: value for name, value in line.key._asdict().items() if value != ""}
+    return {**own, "ranks": line.ranks} if isinstance(line, RanksLine) else own
 
 
 def _sent(

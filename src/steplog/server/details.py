@@ -116,6 +116,7 @@ def _summary(known: Summary) -> m.SeriesSummary:
     return m.SeriesSummary(
         key=known.key,
         attempt=known.attempt,
+        rank=known.rank,
         count=known.count,
         nan_count=known.nan_count,
         first=spelled(known.first),

@@ -95,7 +95,10 @@ class RunIds(Message):
 
 
 class SeriesSummary(Message):
-    """What is known of one series; numbers of values that are not NaN are left out without any."""
+    """What is known of one series; numbers of values that are not NaN are left out without any.
+
+    `rank` is that of the process that logged it in a distributed job, -1 where it was in none.
+    """
 
     key: str
     attempt: int
@@ -114,6 +117,7 @@ class SeriesSummary(Message):
     model_id: str | None = None
     dataset_name: str | None = None
     dataset_digest: str | None = None
+    rank: int = -1
 
 
 class DatasetUse(Message):
@@ -200,6 +204,7 @@ class ChartQuery(Message):
     group_by: list[str] | None = None
     aggregate: str | None = None
     band: str | None = None
+    ranks: str | None = None
     since: str | None = None
 
 

@@ -105,7 +105,9 @@ function chartQuery(
     buckets: Math.max(Math.ceil(width / 100) * 100, 200),
     ...(!Number.isNaN(view.xMin) && { x_min: view.xMin }),
     ...(!Number.isNaN(view.xMax) && { x_max: view.xMax }),
-    ...(view.group.length && { group_by: view.group, aggregate: view.aggregate, band: view.band }),
+    ...(view.group.length
+      ? { group_by: view.group, aggregate: view.aggregate, band: view.band }
+      : { ranks: view.ranksApart ? "apart" : "together" }),
   };
 }
 

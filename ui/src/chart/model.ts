@@ -34,14 +34,14 @@ export interface Drawn {
   /** The smallest and largest of all points of each bucket. */
   min: Float64Array;
   max: Float64Array;
-  /** The band of a group; null for a single run. */
+  /** The band of a group of runs or ranks; null for a single one. */
   low: Float64Array | null;
   high: Float64Array | null;
   count: Float64Array;
   nan: Float64Array | null;
   posInf: Float64Array | null;
   negInf: Float64Array | null;
-  /** How many runs a group has at each x; null for a single run. */
+  /** How many runs or ranks a group has at each x; null for a single one. */
   n: Float64Array | null;
 }
 
@@ -112,7 +112,8 @@ function drawnLine(
   identity: Identity,
 ): Drawn {
   const none = new Float64Array(at.length).fill(NaN);
-  const y = column(line, line.group ? "center" : "mean") ?? none;
+  const isBand = Boolean(line.columns.center); // a group of runs, or the ranks of one
+  const y = column(line, isBand ? "center" : "mean") ?? none;
   const smoother = { none: () => y, ema, gaussian }[style.smoothing];
   return {
     line,
@@ -121,8 +122,8 @@ function drawnLine(
     smooth: smoother(at, y, scale),
     min: column(line, "min") ?? none,
     max: column(line, "max") ?? none,
-    low: line.group ? column(line, "low") : null,
-    high: line.group ? column(line, "high") : null,
+    low: isBand ? column(line, "low") : null,
+    high: isBand ? column(line, "high") : null,
     count: column(line, "count") ?? none,
     nan: column(line, "nan"),
     posInf: column(line, "pos_inf"),

@@ -24,6 +24,7 @@ export function identifier(data: ChartData, runs: readonly Detail[]): (line: Lin
     if (line.datasetName) parts.push(`on ${line.datasetName}`);
     if (line.modelId) parts.push(line.modelId);
     if (line.attempt) parts.push(`attempt ${line.attempt}`);
+    if (line.rank > 0) parts.push(`rank ${line.rank}`); // the first goes without saying
     const stroke = strokeOf(runId);
     return { name: parts.join(" "), stroke: number ? { ...stroke, dash: [2 + 2 * number, 3] } : stroke };
   };

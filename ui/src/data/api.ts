@@ -63,6 +63,7 @@ export interface Summary {
   dataset_name?: string;
   dataset_digest?: string;
   attempt: number;
+  rank: number;
   count: number;
   nan_count: number;
   first: Value;

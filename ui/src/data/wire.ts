@@ -22,6 +22,8 @@ export interface ChartQuery {
   group_by?: readonly string[];
   aggregate?: Aggregate;
   band?: Band;
+  /** A line for each rank of a run, or one with a band: then it has the columns of a group. */
+  ranks?: "apart" | "together";
 }
 
 export type ColumnName =
@@ -44,6 +46,8 @@ export interface Line {
   datasetName: string;
   datasetDigest: string;
   attempt: number;
+  /** Of the process that logged it in a distributed job; -1 where it was in none. */
+  rank: number;
   columns: Partial<Record<ColumnName, Float64Array>>;
 }
 
@@ -66,6 +70,7 @@ interface HeadLine {
   dataset_name?: string;
   dataset_digest?: string;
   attempt?: number;
+  rank?: number;
   columns: Partial<Record<ColumnName, [number, number]>>;
 }
 
@@ -119,7 +124,7 @@ function decodeLine(line: HeadLine, column: (at: [number, number]) => Float64Arr
   const runId = group ? null : (line.run_id ?? null);
   const identity = group
     ? Object.entries(group)
-    : [runId, line.model_id, line.dataset_name, line.dataset_digest, line.attempt];
+    : [runId, line.model_id, line.dataset_name, line.dataset_digest, line.attempt, line.rank];
   return {
     id: JSON.stringify([line.key, identity]),
     key: line.key,
@@ -130,6 +135,7 @@ function decodeLine(line: HeadLine, column: (at: [number, number]) => Float64Arr
     datasetName: line.dataset_name ?? "",
     datasetDigest: line.dataset_digest ?? "",
     attempt: line.attempt ?? 0,
+    rank: line.rank ?? -1,
     columns,
   };
 }

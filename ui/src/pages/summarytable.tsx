@@ -108,12 +108,17 @@ function At({ value, step }: { value: Summary["last"] | undefined; step: number 
 }
 
 /** Return what a series was measured on, besides its run. */
-function origin({ model_id, dataset_name, attempt }: Summary): string {
-  const parts = [dataset_name && `on ${dataset_name}`, model_id && `model ${model_id.slice(0, 10)}`];
-  return [...parts, attempt ? `attempt ${attempt}` : ""].filter(Boolean).join(", ");
+function origin({ model_id, dataset_name, attempt, rank }: Summary): string {
+  const parts = [
+    dataset_name && `on ${dataset_name}`,
+    model_id && `model ${model_id.slice(0, 10)}`,
+    attempt ? `attempt ${attempt}` : "",
+    rank > 0 ? `rank ${rank}` : "",
+  ];
+  return parts.filter(Boolean).join(", ");
 }
 
 function identity(series: Summary): string {
-  const { key, model_id, dataset_name, dataset_digest, attempt } = series;
-  return JSON.stringify([key, model_id, dataset_name, dataset_digest, attempt]);
+  const { key, model_id, dataset_name, dataset_digest, attempt, rank } = series;
+  return JSON.stringify([key, model_id, dataset_name, dataset_digest, attempt, rank]);
 }

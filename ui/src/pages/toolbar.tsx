@@ -61,6 +61,13 @@ export function ChartsToolbar({ runs, keys, shown }: ToolbarProps) {
         <div class="choices">
           <Check label="Log x" checked={view.logX} onChange={(logX) => setView({ logX })} />
           <Check label="Clip outliers" checked={view.clip} onChange={(clip) => setView({ clip })} />
+          {runs.some(hasRanks) && (
+            <Check
+              label="Ranks apart"
+              checked={view.ranksApart}
+              onChange={(ranksApart) => setView({ ranksApart })}
+            />
+          )}
           <div class="sizes" role="group" aria-label="Size of charts">
             <span class="soft">Size</span>
             {SIZES.map(([size, title]) => (
@@ -78,6 +85,10 @@ export function ChartsToolbar({ runs, keys, shown }: ToolbarProps) {
       )}
     </div>
   );
+}
+
+function hasRanks(run: Detail): boolean {
+  return run.series.some(({ rank }) => rank > 0);
 }
 
 function counted(shown: number, all: number): string {
