@@ -85,7 +85,7 @@ some_points = st.lists(st.tuples(steps, st.integers(0, 90), values), min_size=1,
 @pytest.fixture
 def small_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stretches of 4 points, so that few points have many, and none is read for being few."""
-    monkeypatch.setattr("steplog.stores.memory.PIECE_POINTS", 4)
+    monkeypatch.setattr("steplog.stores.whole.PIECE_POINTS", 4)
     monkeypatch.setattr(charts, "FEW_POINTS", 0)
 
 

@@ -16,7 +16,7 @@ from steplog import history
 from steplog.history import read_history
 from steplog.operations import SeriesKey
 from steplog.points import Columns
-from steplog.stores import memory
+from steplog.stores import whole
 from steplog.stores.base import START, Batch, Position, Series, Store
 from steplog.stores.memory import MemoryStore
 from steplog.stores.sqlite import SQLiteStore
@@ -59,7 +59,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Boxes and pieces of a few points, so that few points are many."""
     monkeypatch.setattr(history, "BOX_POINTS", 4)
     monkeypatch.setattr(history, "MOST_POINTS", 6)
-    monkeypatch.setattr(memory, "PIECE_POINTS", 3)
+    monkeypatch.setattr(whole, "PIECE_POINTS", 3)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
