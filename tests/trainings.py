@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -119,22 +119,28 @@ class Trainings:
         return {worker: self.notes.numbers[worker] for worker in self._processes}
 
     def account(self) -> Account:
-        """Deliver what waits, read everything back, and compare it with what was logged."""
+        """Deliver what waits, read everything back, and compare it with what was logged.
+
+        A store that cannot be read yet is waited for; one that says it is damaged is not.
+        """
         backend = Backend(resolve(self.uri))
         try:
-            store = _patiently(backend)
-            found = Account()
-            for worker, steps in self.returned().items():
-                found += _account_of(store, worker, steps)
-            damages = [each for each in store.check() if isinstance(each, Damage)]
-            for damage in damages:
-                print(*damage)
-            journals = backend.place.journals
-            waiting = len(os.listdir(journals)) if os.path.exists(journals) else 0
-            return found + Account(damages=len(damages), waiting=waiting)
+            return _patiently(lambda: self._read(backend))
         finally:
             backend.close()
             backend.recorder.close()
+
+    def _read(self, backend: Backend) -> Account:
+        store = backend.store()
+        found = Account()
+        for worker, steps in self.returned().items():
+            found += _account_of(store, worker, steps)
+        damages = [each for each in store.check() if isinstance(each, Damage)]
+        for damage in damages:
+            print(*damage)
+        journals = backend.place.journals
+        waiting = len(os.listdir(journals)) if os.path.exists(journals) else 0
+        return found + Account(damages=len(damages), waiting=waiting)
 
     def _has_begun(self, worker: int) -> bool:
         assert self._processes[worker].poll() is None, self.said(worker)
@@ -160,12 +166,11 @@ def trainings(
         running.end()
 
 
-def _patiently(backend: Backend) -> Store:
-    """Return the store, as soon as it answers, with everything that was logged."""
+def _patiently(read: Callable[[], Account]) -> Account:
     end = time.monotonic() + SECONDS
     while True:
         try:
-            return backend.store()
+            return read()
         except StoreError:
             if time.monotonic() > end:
                 raise

@@ -7,18 +7,20 @@ account of what came of it, in which nothing may be lost, changed or doubled. Th
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from services import postgres
+from services import clickhouse, postgres
+from services.clickhouse import ClickHouseCluster
 from services.daemons import Daemon, answers, free_port, wait_until
 from services.proxy import Proxy, proxying
 from trainings import Account, trainings
@@ -154,6 +156,110 @@ def spool_full(directory: Path, times: int, chance: random.Random) -> Account:
             daemon.kill()
 
 
+class TwoDatabases(NamedTuple):
+    """A catalog in PostgreSQL whose points go to ClickHouse.
+
+    Attributes:
+        uri: of the catalog.
+        settings: environment variables that say where the points are, and that few make a block.
+        servers: of ClickHouse.
+        ways: the way to each of them.
+
+    """
+
+    uri: str
+    settings: dict[str, str]
+    servers: ClickHouseCluster
+    ways: dict[str, Proxy]
+
+
+@contextmanager
+def two_databases() -> Iterator[TwoDatabases]:
+    """Run both, with their tables."""
+    with postgres.alone() as catalog, clickhouse.alone() as servers, ExitStack() as stack:
+        catalog.run("create database catalog")
+        database = stack.enter_context(servers.fresh())
+        nodes = servers.nodes.items()
+        ways = {name: stack.enter_context(proxying(node.http)) for name, node in nodes}
+        settings = {
+            "STEPLOG_POINTS_URI": database.uri_through(way.port for way in ways.values()),
+            "STEPLOG_SEAL_POINTS": "4000",
+        }
+        with environment(settings):
+            uri = catalog.uri("catalog")
+            command = [sys.executable, "-m", "steplog", "db", "upgrade", uri]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            yield TwoDatabases(uri, settings, servers, ways)
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables, for this process and those that it starts."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, text in before.items():
+            os.environ.pop(name, None)
+            if text is not None:
+                os.environ[name] = text
+
+
+def clickhouse_killed(directory: Path, kills: int, chance: random.Random) -> Account:
+    """Kill the servers of ClickHouse, one after the other, and start each anew."""
+    with two_databases() as both:
+        with trainings(directory, both.uri, count=3) as running:
+            for number in range(kills):
+                name = "abc"[number % 3]
+                _meet(list(both.ways.values()), chance)
+                both.servers.kill_node(name)
+                time.sleep(chance.uniform(0.0, 1.0))
+                both.servers.start_node(name)
+            running.stop()
+        return running.account()
+
+
+def zookeeper_killed(directory: Path, kills: int, chance: random.Random) -> Account:
+    """Kill ZooKeeper, without which ClickHouse takes nothing, and start it anew."""
+    with two_databases() as both:
+        with trainings(directory, both.uri, count=3) as running:
+            for _ in range(kills):
+                _meet(list(both.ways.values()), chance)
+                both.servers.zookeeper.kill()
+                time.sleep(chance.uniform(0.0, 1.0))
+                both.servers.zookeeper.start()
+            running.stop()
+        return running.account()
+
+
+def ingest_killed(directory: Path, kills: int, chance: random.Random) -> Account:
+    """Kill the process that moves points from the journals to PostgreSQL and on to ClickHouse."""
+    with two_databases() as both:
+        settings = {"STEPLOG_INGEST": "off"}
+        with trainings(directory, both.uri, count=3, settings=settings) as running:
+            for number in range(kills):
+                mover = Daemon([sys.executable, "-c", MOVER, both.uri], directory)
+                mover.start(lambda: True)
+                try:
+                    # Either what ClickHouse is sent is cut off, or what it has is not noted yet.
+                    _meet(list(both.ways.values()), chance, answers=bool(number % 2))
+                    time.sleep(chance.uniform(0.0, 0.01))
+                finally:
+                    mover.kill()
+            running.stop()
+        return running.account()
+
+
+# Ingests and seals without a pause, as a server does now and then.
+MOVER = """
+import sys
+from steplog.backend import backend
+while True:
+    backend(sys.argv[1]).store().seal()
+"""
+
+
 @contextmanager
 def small_disk(directory: Path) -> Iterator[dict[str, str]]:
     """Make a directory a disk of its own, of 6 MiB; where that may not be, give settings that limit
@@ -196,12 +302,35 @@ def disturb(proxy: Proxy, number: int, chance: random.Random) -> None:
         proxy.delay_seconds, proxy.bytes_per_second = 0.0, 0
 
 
-def _meet(proxy: Proxy, chance: random.Random) -> None:
-    """Wait until clients have been answered, and have sent some more bytes: in the midst of it."""
-    answered = proxy.answered
-    wait_until(lambda: proxy.answered > answered, "a server's answer", 0.001)
-    enough = proxy.carried + chance.randrange(1, 40_000)
-    wait_until(lambda: proxy.carried >= enough, "a client's sending", 0.001)
+def _meet(proxies: Proxy | list[Proxy], chance: random.Random, answers: bool = False) -> None:
+    """Wait until clients have been answered, and then until they are in the midst of it.
+
+    Args:
+        proxies: what they are behind.
+        chance: how far they come.
+        answers: and then wait until they are just answered, instead.
+
+    """
+    ways = proxies if isinstance(proxies, list) else [proxies]
+
+    def answered() -> int:
+        return sum(way.answered for way in ways)
+
+    def carried() -> int:
+        return sum(way.carried for way in ways)
+
+    before = answered()
+    wait_until(lambda: answered() > before, "a server's answer", 0.001)
+    enough = carried() + chance.randrange(1, 40_000)
+    wait_until(lambda: carried() >= enough, "a client's sending", 0.001)
+    if answers:
+        last = answered()
+        wait_until(lambda: answered() > last, "another answer", 0.001)
+
+
+def two_missing() -> str:
+    """Return what is missing of PostgreSQL or ClickHouse; the empty text where nothing is."""
+    return postgres.missing() or clickhouse.missing()
 
 
 class Trouble(NamedTuple):
@@ -226,4 +355,7 @@ TROUBLES = {
     "postgres_killed": Trouble(postgres_killed, 50, postgres.missing),
     "postgres_fails_over": Trouble(postgres_fails_over, 10, postgres.missing),
     "postgres_killed_behind_servers": Trouble(postgres_killed_behind_servers, 50, postgres.missing),
+    "clickhouse_killed": Trouble(clickhouse_killed, 12, two_missing),
+    "zookeeper_killed": Trouble(zookeeper_killed, 5, two_missing),
+    "ingest_killed": Trouble(ingest_killed, 60, two_missing),
 }

@@ -12,7 +12,7 @@ import shutil
 import socket
 import string
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,7 +156,11 @@ class ClickHouse:
     @property
     def uri(self) -> str:
         """The database's address, as STEPLOG_POINTS_URI takes it."""
-        hosts = ",".join(f"127.0.0.1:{node.http}" for node in self.nodes.values())
+        return self.uri_through([node.http for node in self.nodes.values()])
+
+    def uri_through(self, ports: Iterable[int]) -> str:
+        """Return the database's address by other ports, behind which are those of its nodes."""
+        hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
         option = f"?cluster={self.cluster}" if self.cluster else ""
         return f"clickhouse://{hosts}/{self.database}{option}"
 
@@ -243,9 +247,8 @@ class ClickHouseCluster:
 
     @contextmanager
     def fresh(self) -> Iterator[ClickHouse]:
-        """Give an empty database."""
-        with fresh(self.nodes) as database:
-            yield database
+        """Give an empty database; it is not dropped, but ends with the servers."""
+        yield create(self.nodes, CLUSTER)
 
     def _sees_zookeeper(self, name: str) -> bool:
         try:
@@ -286,28 +289,40 @@ def missing() -> str:
     return f"ZooKeeper's {', '.join(absent)} are not in {JARS}" if absent else ""
 
 
-@contextmanager
-def fresh(nodes: dict[str, Node], cluster: str = CLUSTER) -> Iterator[ClickHouse]:
-    """Give an empty database on servers that run, and drop it from those that still do."""
+def create(nodes: dict[str, Node], cluster: str) -> ClickHouse:
+    """Make an empty database on servers that run."""
     name = f"test_{uuid.uuid4().hex}"
     for node in nodes.values():
         node.query(f"create database {name}")
-    yield ClickHouse(nodes, name, cluster)
+    return ClickHouse(nodes, name, cluster)
+
+
+@contextmanager
+def fresh(nodes: dict[str, Node], cluster: str = CLUSTER) -> Iterator[ClickHouse]:
+    """Give an empty database on servers that run, and drop it at the end."""
+    database = create(nodes, cluster)
+    yield database
     for node in nodes.values():
-        if answers(node.http):
-            node.query(f"drop database if exists {name}")
+        node.query(f"drop database {database.database}")
+
+
+@contextmanager
+def alone() -> Iterator[ClickHouseCluster]:
+    """Run servers that may be killed."""
+    with scratch() as directory:
+        cluster = ClickHouseCluster(directory)
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.kill()
 
 
 @contextmanager
 def shared() -> Iterator[Any]:
     """Run the servers that the tests of a run have in common."""
-    with scratch() as directory:
-        cluster = ClickHouseCluster(directory)
-        try:
-            cluster.start()
-            yield [[node.name, node.http, node.native] for node in cluster.nodes.values()]
-        finally:
-            cluster.kill()
+    with alone() as cluster:
+        yield [[node.name, node.http, node.native] for node in cluster.nodes.values()]
 
 
 @pytest.fixture
@@ -323,10 +338,5 @@ def clickhouse_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
 def clickhouse_cluster() -> Iterator[ClickHouseCluster]:
     """A cluster of ClickHouse of the test's own, whose servers it may kill."""
     need(missing())
-    with scratch() as directory:
-        cluster = ClickHouseCluster(directory)
-        try:
-            cluster.start()
-            yield cluster
-        finally:
-            cluster.kill()
+    with alone() as cluster:
+        yield cluster
