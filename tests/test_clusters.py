@@ -372,6 +372,29 @@ def test_journals_that_cannot_be_read_hide_no_others(
     ingestor.close()
 
 
+def test_copying_again_brings_what_is_new(tmp_path: Path) -> None:
+    """Copies of a directory, taken while it is written and put over one another, are read once."""
+    there, here = tmp_path / "there", tmp_path / "here"
+    there.mkdir()
+    ingestor = Ingestor(MemoryStore(), str(here))
+    writing = elsewhere(there)
+    writing.append(OPENING + DEFINITION)
+    for round in range(3):
+        log(writing, [2 * round, 2 * round + 1])
+        beat(writing, 1000 * round)
+        copy = shutil.copy2(writing.path, shutil.copytree(there, here, dirs_exist_ok=True) / "new")
+        os.replace(copy, here / Path(writing.path).name)  # as rsync does
+        ingestor.ingest()
+        assert steps(ingestor.store) == [*range(2 * round + 2)]
+    writing.end(0, 0, "")
+    for _ in range(2):
+        shutil.copytree(there, here, dirs_exist_ok=True)
+        assert len(ingestor.ingest().removed) == 1
+        assert [*here.iterdir()] == []
+    assert steps(ingestor.store) == [*range(6)]
+    ingestor.close()
+
+
 def test_homes_may_be_shared_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A catalog is on a disk of this machine also where the home directory is not."""
     monkeypatch.setattr(filesystem, "filesystem_type", lambda path: _kind_below(tmp_path, path))

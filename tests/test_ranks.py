@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import doctest
 import io
+import json
 import math
 from collections.abc import Iterable
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +19,7 @@ import steplog
 from steplog import MlflowException, listing, plain, reading, reducing, terminal
 from steplog.backend import backend
 from steplog.charts import ChartQuery, Charts, RanksLine, SeriesLine, chart
+from steplog.cli import main
 from steplog.points import Columns, sort_points
 from steplog.reducing import reduce_ranks
 
@@ -234,3 +237,22 @@ def test_names_say_the_rank(run: steplog.ActiveRun, monkeypatch: pytest.MonkeyPa
     records = {record.row.run_id: record for record in store.runs([run_id])}
     lines = b"".join(listing.csv_lines(store, records, store.series([run_id]))).decode()
     assert [row["rank"] for row in csv.DictReader(io.StringIO(lines))] == ["0", "1"]
+
+
+def test_show_reduces_ranks(run: steplog.ActiveRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`steplog show --ranks` makes one series of those of several ranks, in table and document."""
+    for rank in range(2):
+        log_as(rank, [(step, 1, 4.0 * rank + step) for step in range(3)], monkeypatch)
+
+    def show(*options: str) -> str:
+        done = CliRunner().invoke(main, ["show", run.info.run_id, *options])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert [each["rank"] for each in json.loads(show("--json"))["series"]] == [0, 1]
+    [series] = json.loads(show("--ranks", "mean", "--json"))["series"]
+    assert (series["rank"], series["count"], series["last"], series["max"]) == (-1, 3, 4.0, 4.0)
+    assert "m rank 1" in show()
+    assert "m rank 1" not in show("m", "--ranks", "max")
+    refused = CliRunner().invoke(main, ["show", run.info.run_id, "--live", "--ranks", "min"])
+    assert "--live shows ranks apart" in refused.output

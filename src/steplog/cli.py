@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from steplog.braille import Curve
     from steplog.ingest import IngestReport
     from steplog.pages import Spool
+    from steplog.reading import Ranks
     from steplog.screen import Screen
 
 __all__ = ["main"]
@@ -88,7 +89,13 @@ def runs(experiment: str | None, limit: int | None) -> Report:
 @click.argument("keys", metavar="[KEY]...", nargs=-1)
 @click.option("--log", is_flag=True, help="Draw the curves on a logarithmic axis.")
 @click.option("--live", is_flag=True, help="Draw anew while points arrive, until the run ends.")
-def show(run: str, keys: tuple[str, ...], log: bool, live: bool) -> Report:
+@click.option(
+    "--ranks",
+    type=click.Choice(["apart", "mean", "min", "max"]),
+    default="apart",
+    help="What to make of a metric of several ranks: a series for each, or one.",
+)
+def show(run: str, keys: tuple[str, ...], log: bool, live: bool, ranks: Ranks) -> Report:
     """Show a run: a summary of its metrics, and their curves.
 
     RUN is the id of a run or the beginning of it, or the name of a run. KEY is a metric, or a
@@ -102,6 +109,8 @@ def show(run: str, keys: tuple[str, ...], log: bool, live: bool) -> Report:
     """
     from steplog import pages
 
+    if live and ranks != "apart":
+        raise click.UsageError("--live shows ranks apart.")
     if live and not _on_terminal():
         raise click.UsageError(
             "--live needs a terminal: standard output is none, or --json is given."
@@ -114,7 +123,7 @@ def show(run: str, keys: tuple[str, ...], log: bool, live: bool) -> Report:
         store = _up_to_date(chosen)
         (record,) = store.runs([record.row.run_id])
     (shown,) = pages.shown_runs([record], store.experiments(), chosen.live_writers())
-    summaries = _summaries(store, shown.run_id, keys)
+    summaries = _summaries(store, shown.run_id, keys, ranks)
     document: dict[str, object] = {
         "run": {**shown._asdict(), "params": record.params, "tags": record.tags},
         "series": summaries,
@@ -123,7 +132,7 @@ def show(run: str, keys: tuple[str, ...], log: bool, live: bool) -> Report:
     def lines(screen: Screen) -> Iterator[str]:
         yield from pages.run_page(shown, record, screen)
         few = keys or len(summaries) <= SPARKLINES_SHOWN
-        curves = _curves(store, summaries) if few else []
+        curves = _curves(store, summaries, ranks) if few else []
         yield from pages.series_page(summaries, curves, screen, log=log, asked=bool(keys))
 
     return Report(document, lines)
@@ -449,22 +458,19 @@ def _find_run(store: Store, text: str) -> RunRecord:
     return found[0]
 
 
-def _summaries(store: Store, run_id: str, keys: Sequence[str]) -> list[Summary]:
+def _summaries(store: Store, run_id: str, keys: Sequence[str], ranks: Ranks) -> list[Summary]:
     """Return the summaries of the series that these keys or patterns name, or of all."""
     from steplog.reading import summaries
 
-    known = summaries(store, run_id)
-    if not keys:
-        return known
-    named = {series.key.key for series in store.series([run_id], keys)}
-    if not named:
+    found = summaries(store, run_id, keys or None, ranks)
+    if keys and not found:
         asked = " or ".join(map(repr, keys))
-        names = ", ".join(sorted({summary.key for summary in known})) or "none"
+        names = ", ".join(each.key for each in store.keys([run_id])) or "none"
         raise click.ClickException(f"The run has no metric {asked}. It has: {names}.")
-    return [summary for summary in known if summary.key in named]
+    return found
 
 
-def _curves(store: Store, summaries: Sequence[Summary]) -> list[Curve]:
+def _curves(store: Store, summaries: Sequence[Summary], ranks: Ranks) -> list[Curve]:
     """Read what is drawn of each of these series of one run."""
     from steplog.braille import Curve
     from steplog.reading import read_series
@@ -475,7 +481,8 @@ def _curves(store: Store, summaries: Sequence[Summary]) -> list[Curve]:
     keys = {summary.key: summary.run_id for summary in summaries}
     with progress("Reading", lambda: len(keys)) as advance:
         for key, run_id in keys.items():
-            for points in read_series(store, [run_id], [key], max_points=POINTS_DRAWN):
+            found = read_series(store, [run_id], [key], max_points=POINTS_DRAWN, ranks=ranks)
+            for points in found:
                 name = series_name(points.key)
                 curves[name] = Curve(name, points.step, points.value)
             advance(1)

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from steplog import journals
 from steplog.exceptions import FormatTooNew, JournalDamaged, warn
-from steplog.journal import PAGE, SLOT, SUFFIX
+from steplog.journal import HEARTBEAT, PAGE, SLOT, SUFFIX
 from steplog.journal_reader import LOST_SECONDS, STRETCH, JournalReader, Stretch
 from steplog.stores.base import START, Batch, Position, Refused, Store
 from steplog.tally import tally
@@ -97,8 +97,7 @@ class Ingestor:
                 # One that nobody else may read, or that a server has moved: the others are read.
                 self._forget(path)
                 report.damaged.append(f"{path} cannot be read now: {error.strerror}.")
-            if len(self._readers) > _MOST_OPEN and path in self._readers:
-                self._readers[path].close()
+            self._close_some(path)
         return report
 
     def ingest_orphans(self) -> IngestReport:
@@ -137,6 +136,12 @@ class Ingestor:
             self._forget(path)
         return paths
 
+    def _close_some(self, path: str) -> None:
+        reader = self._readers.get(path)
+        # One of another host may be replaced by a newer copy, and looks new only when it is opened.
+        if reader and (len(self._readers) > _MOST_OPEN or reader.header.liveness == HEARTBEAT):
+            reader.close()
+
     # -- one journal ------------------------------------------------------------------------------
 
     def _look(
@@ -157,8 +162,6 @@ class Ingestor:
         elif reader.silence() > LOST_SECONDS:
             reader.rest()
             self._quiet[path] = look
-        else:
-            reader.close()
 
     def _open(self, path: str, report: IngestReport) -> JournalReader | None:
         """Return the journal's reader, kept from the last time; None where there is no journal."""

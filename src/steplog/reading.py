@@ -201,11 +201,13 @@ def sample(
         yield found[owner].key, step, timestamp, value
 
 
-def summaries(store: Store, run_id: str, ranks: Ranks = "apart") -> list[Summary]:
-    """Return what is known of each series of a run, given what is made of ranks, as `read` does."""
+def summaries(
+    store: Store, run_id: str, keys: Sequence[str] | None = None, ranks: Ranks = "apart"
+) -> list[Summary]:
+    """Return what is known of each series of a run; `keys` and `ranks` are those of `read`."""
     return [
         _summary(key, _exact(store, members, ranks))
-        for key, members in _together(store.series([run_id]), ranks)
+        for key, members in _together(store.series([run_id], keys), ranks)
     ]
 
 
