@@ -9,7 +9,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from steplog.query import PARTS, Condition, Field, Order, Value, matches, sort_key, split_part
+from steplog.query import (
+    PARTS,
+    Condition,
+    Field,
+    Order,
+    Query,
+    Value,
+    check,
+    matches,
+    sort_key,
+    split_part,
+)
 
 LOSS = Field("metric", "loss")
 TAG = Field("tag", "t")
@@ -130,3 +141,39 @@ def test_nan_and_what_is_missing_come_last(ascending: bool) -> None:
 def test_the_part_of_a_metric_is_behind_the_last_dot(key: str, split: object) -> None:
     """A key that ends in a part names a metric and that part; others name a metric only."""
     assert split_part(key) == split
+
+
+def test_what_parsers_make_passes_the_check() -> None:
+    """Conditions of every kind, orders and pages are fine."""
+    conditions = (
+        Condition(LOSS, "<=", math.nan),
+        Condition(TAG, "LIKE", "a%"),
+        Condition(TAG, "IS NULL", None),
+        Condition(Field("attribute", "run_id"), "NOT IN", ("a", "b")),
+        Condition(Field("attribute", "start_time"), ">", 2**70),
+        Condition(Field("dataset", "name"), "=", "d"),
+    )
+    check(Query("runs", conditions, (Order(LOSS),), offset=5, limit=0))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        Query("runs", (Condition(TAG, "= 1 OR 1 =", 1),)),
+        Query("runs", (Condition(TAG, "=", ("a",)),)),
+        Query("runs", (Condition(TAG, "IN", "a"),)),
+        Query("runs", (Condition(TAG, "LIKE", 1),)),
+        Query("runs", (Condition(TAG, "IS NULL", "a"),)),
+        Query("runs", (Condition(LOSS, "=", 1),)),
+        Query("runs", (Condition(LOSS, "IS NULL", None),)),
+        Query("runs", (Condition(Field("column", "x"), "=", "a"),)),
+        Query("runs", (), (Order(Field("column", "x")),)),
+        Query("runs", offset=-1),
+        Query("runs", limit=2**63),
+    ],
+    ids=str,
+)
+def test_what_no_parser_makes_is_refused(query: Query) -> None:
+    """A comparator that is none, above all: stores make SQL of it."""
+    with pytest.raises(ValueError, match=r"\w"):
+        check(query)

@@ -16,12 +16,13 @@ from served import AJAX, API, Reply, Served, succeeded
 
 from steplog import history
 from steplog.entities import ViewType
-from steplog.server.endpoint import Caller
+from steplog.operations import LogInputs, Operation, SetTags
+from steplog.server.endpoint import OURS, Caller
 from steplog.server.endpoints import AJAX as AJAX_PREFIXES
 from steplog.server.endpoints import ARTIFACTS, ENDPOINTS, EVERYWHERE, STORE, VIEW
 from steplog.stores.memory import MemoryStore
 from steplog.stores.wire import encode_batch
-from steplog.testing import Feed
+from steplog.testing import Feed, create_run
 
 SEE_DOCS = " See the API docs for more information about request parameters."
 
@@ -565,6 +566,47 @@ def test_a_token_of_one_experiment_works_in_it(served: Served) -> None:
     assert two.call("POST", f"{API}/experiments/set-experiment-tag", tag).status == 200
     assert two.call("GET", f"{API}/logged-models/{two.own_model}").status == 200
     assert two.call("POST", f"{API}/runs/create", {"experiment_id": two.mine}).status == 200
+
+
+# The store as a whole ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "[]",
+        '["tables"]',
+        '["runs", 7]',
+        '["runs", [[["tag", "t"], "= 1 OR 1 =", 1]]]',
+        '["runs", [[["attribute", "password"], "=", "x"]]]',
+        '["runs", [], [[["tag", "t"], "down"]]]',
+        "[" * 100_000,
+    ],
+    ids=lambda query: query[:40],
+)
+def test_a_query_that_makes_no_sense_is_refused(served: Served, query: str) -> None:
+    """Whatever it says, it is the caller's mistake, and nothing of it becomes SQL."""
+    reply = served.call("POST", f"{OURS[0]}/store/search", {"query": query})
+    assert (reply.status, reply.error.partition(":")[0]) == (400, "INVALID_PARAMETER_VALUE")
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        SetTags("a" * 32, {"t": 5}),  # type: ignore[dict-item]
+        SetTags("a" * 32, None),  # type: ignore[arg-type]
+        SetTags(["a"], {}),  # type: ignore[arg-type]
+        LogInputs("a" * 32, [7], []),  # type: ignore[list-item]
+    ],
+    ids=str,
+)
+def test_values_of_the_wrong_type_are_refused(served: Served, operation: Operation) -> None:
+    """A batch with them is refused whole: no store would know what to keep."""
+    body = encode_batch(Feed(MemoryStore()).batch(operations=[create_run(), operation]))
+    reply = served.call("PUT", f"{OURS[0]}/store/batches", body)
+    assert (reply.status, reply.error.partition(":")[0]) == (400, "INVALID_PARAMETER_VALUE")
+    assert served.client.store.runs() == []
 
 
 # The table --------------------------------------------------------------------------------------

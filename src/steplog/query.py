@@ -28,11 +28,15 @@ PARTS = {
 """What can be asked of a metric beyond its last value, and the field of `SUMMARY` that tells it."""
 
 
+KINDS = ("metric", "param", "tag", "attribute", "dataset")
+"""What conditions and orders may speak of."""
+
+
 class Field(NamedTuple):
     """What a condition or an order speaks of.
 
     Attributes:
-        kind: ``"metric"``, ``"param"``, ``"tag"``, ``"attribute"`` or ``"dataset"``.
+        kind: one of `KINDS`.
         key: without quotes; of attributes and datasets the canonical name.
 
     """
@@ -134,6 +138,43 @@ def matches(conditions: Sequence[Condition], subject: Subject) -> bool:
     are the only wildcards, and ILIKE takes the letters A to Z for a to z.
     """
     return all(_holds(condition, subject.values(condition.field)) for condition in conditions)
+
+
+def check(query: Query) -> None:
+    """Make sure that a query makes sense that did not come out of a parser of ours.
+
+    Stores rely on it: a comparator becomes a part of SQL.
+
+    Raises:
+        ValueError: a kind, a comparator or a number is none, or a value is of the wrong type.
+
+    """
+    for field in (
+        *(each.field for each in query.conditions),
+        *(each.field for each in query.order),
+    ):
+        if field.kind not in KINDS:
+            raise ValueError(f"there is no kind of field {field.kind!r}")
+    for condition in query.conditions:
+        if not isinstance(condition.value, _types(condition)):
+            raise ValueError(f"{condition.comparator} cannot compare with {condition.value!r}")
+    for number in (query.offset, query.limit or 0):
+        if not 0 <= number < 2**63:
+            raise ValueError(f"{number} is no number of results")
+
+
+def _types(condition: Condition) -> tuple[type, ...]:
+    """Return what the value of a condition may be; nothing where it makes no sense."""
+    comparator = condition.comparator
+    if comparator in ("=", "!=", "<", "<=", ">", ">="):
+        return (float,) if condition.field.kind == "metric" else (str, int, float)
+    if condition.field.kind == "metric":
+        return ()
+    if comparator in ("IS NULL", "IS NOT NULL"):
+        return (type(None),)
+    if comparator in ("IN", "NOT IN"):
+        return (tuple,)
+    return (str,) if comparator in ("LIKE", "ILIKE") else ()
 
 
 def sort_key(orders: Sequence[Order], subject: Subject) -> tuple[Any, ...]:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from steplog.exceptions import JournalDamaged, MlflowException, StoreDamaged, invalid
 from steplog.operations import SeriesKey
 from steplog.query import Query
+from steplog.query import check as check_query
 from steplog.server import storage_messages as m
 from steplog.server.endpoint import Answer, Handler, Request, Service
 from steplog.server.wire import decode
@@ -31,6 +32,9 @@ from steplog.stores.base import Batch, Store
 from steplog.tally import tally
 
 CONTENT_TYPE = "application/octet-stream"
+MOST_QUERY = 1_000_000
+NONSENSE = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
+"""What values raise that are not what they should be."""
 
 brought = threading.Event()
 """Set where something may wait to be sealed: batches have come, or the server has just begun."""
@@ -103,12 +107,14 @@ def datasets(service: Service, request: Request) -> Answer:
 def search(service: Service, request: Request) -> Answer:
     """Return the ids that a query asks for."""
     text = decode(m.Search, request.body).query
+    if len(text) > MOST_QUERY:
+        raise invalid(f"A query can have {MOST_QUERY:,} characters at most, got {len(text):,}.")
     store = _store(service)
     try:
-        query = msgspec.convert(json.loads(text), Query)
+        check_query(query := msgspec.convert(json.loads(text), Query))
         found = store.search(query)
     # Queries are made by a parser that knows what there is; this one anybody may have written.
-    except (msgspec.ValidationError, LookupError, ValueError, TypeError, OverflowError) as error:
+    except (*NONSENSE, msgspec.ValidationError) as error:
         raise invalid(f"The query {text[:200]!r} makes no sense: {error}.") from error
     return _frames(wire.encode_values(wire.TEXT, found))
 

@@ -6,7 +6,13 @@ are brought, are not JSON (`steplog.stores.wire`).
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from steplog.server.messages import Int64, Message
+
+SeriesId = Annotated[int, Meta(ge=0, le=2**32 - 2)]
 
 
 class About(Message):
@@ -79,7 +85,7 @@ class WholeRuns(Message):
 class SomePoints(Message):
     """Points of one series: of these steps and of these times in ms, both ends included."""
 
-    series_id: Int64
+    series_id: SeriesId
     first_step: Int64 | None = None
     last_step: Int64 | None = None
     first_time: Int64 | None = None
@@ -89,7 +95,7 @@ class SomePoints(Message):
 class OneSeries(Message):
     """One series."""
 
-    series_id: Int64
+    series_id: SeriesId
 
 
 class Survey(Message):
@@ -99,7 +105,7 @@ class Survey(Message):
     the fingerprint of the outline that the digits belong to.
     """
 
-    series_id: Int64
+    series_id: SeriesId
     outline: str
     needs: str
 
