@@ -14,6 +14,7 @@ number of processes, on any number of hosts, can use one database:
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -346,17 +347,15 @@ class PostgresDatabase:
         """Return a connection in a transaction; one that was lost while it lay idle is replaced."""
         while True:
             with self._lock:
-                connection = self._idle.pop() if self._idle else None
-            if connection is None:
-                connection = self._connect()
-                connection.begin(begin)
-                return connection
+                idle = self._idle.pop() if self._idle else None
+            connection = idle or self._connect()
             try:
                 connection.begin(begin)
-            except psycopg.OperationalError:
-                self._end(connection)
-            else:
                 return connection
+            except BaseException as error:
+                self._end(connection)
+                if idle is None or not isinstance(error, psycopg.OperationalError):
+                    raise
 
     def _connect(self) -> Connection:
         remaining = self._patience.remaining()
@@ -432,6 +431,10 @@ class _Context:
     adapters = adapters()
     connection = None
 
+
+# The driver tells of lost connections in warnings of its own, which would end up on the standard
+# error of a training; and the errors that it raises say the same.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 _CONTEXT = _Context()
 _databases: WeakSet[PostgresDatabase] = WeakSet()

@@ -57,6 +57,7 @@ MOST_CONDITIONS = 200
 MOST_ORDERS = 20
 """SQLite joins at most 64 tables, and each order may need one."""
 _LONGEST_PATTERN = 10_000
+_JOINED = 8
 
 
 class _Database(Protocol):
@@ -269,8 +270,18 @@ class _Statement:
         pairs = _table(name, column, "key", "value").alias(self._name())
         found = (pairs.c[column] == self._owner) & (pairs.c.key == field.key)
         if condition.comparator == "IS NULL":
-            return ~sa.exists().where(found)
-        return sa.exists().where(found, self._compare(pairs.c.value, condition))
+            return ~self._some(found)
+        return self._some(found, self._compare(pairs.c.value, condition))
+
+    def _some(self, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+        """Say that there is a row for which all of this holds."""
+        if len(self._query.conditions) <= _JOINED:
+            return sa.exists().where(*conditions)
+        # Said so, PostgreSQL asks for each row of the result, instead of looking for the best way
+        # to join hundreds of tables, which takes it a quarter of a minute.
+        one: sa.ColumnElement[int] = sa.literal_column("1")
+        some = sa.select(one).where(*conditions).offset(sa.literal_column("0"))
+        return sa.exists(some)
 
     def _attribute(self, field: Field) -> sa.ColumnElement[Any]:
         column: sa.ColumnElement[Any] = self._table.c[_OTHER_NAMES.get(field.key, field.key)]
@@ -284,7 +295,7 @@ class _Statement:
     def _used(self, condition: Condition) -> sa.ColumnElement[bool]:
         uses, datasets = _uses.alias(self._name()), _datasets.alias(self._name())
         column = (uses if condition.field.key == "context" else datasets).c[condition.field.key]
-        return sa.exists().where(
+        return self._some(
             uses.c.run_no == self._owner,
             uses.c.dataset_no == datasets.c.dataset_no,
             self._compare(column, condition),
@@ -294,7 +305,7 @@ class _Statement:
         values, part = self._values_of(condition.field)
         holds = self._compare_number(values.c.value, part, condition)
         if self._leads:
-            return sa.exists().where(values.c.run_no == self._owner, holds)
+            return self._some(values.c.run_no == self._owner, holds)
         self._leads = True
         self._source = values.join(self._source, values.c.run_no == self._owner)
         return holds
@@ -367,7 +378,7 @@ class _Statement:
         series = self._measured_by_model(condition.field.key)
         if condition.comparator == "=":
             return self._owner.in_(self._database.listed(self._with_a_point(series, condition)))
-        return sa.exists().where(
+        return self._some(
             series.c.model_id == self._owner,
             self._on_datasets(series),
             _some_point(series, condition),

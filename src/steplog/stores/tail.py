@@ -34,25 +34,31 @@ class SeriesGone(Exception):
 
 
 class SeriesIds:
-    """The numbers that series have in the catalog: looked up once, then remembered."""
+    """The numbers that series have in the catalog: looked up once, then remembered.
+
+    Any thread may call it, each within a transaction of its own.
+    """
 
     def __init__(self) -> None:
-        self._remembered: dict[SeriesKey, int] = {}
-        self._catalog: object = None
+        self._known: tuple[object, dict[SeriesKey, int]] = (None, {})
 
     def forget(self) -> None:
         """Forget all numbers: the transaction that gave some of them was undone."""
-        self._remembered.clear()
+        self._known = (None, {})
 
     def of(self, connection: Connection, keys: Sequence[SeriesKey]) -> list[int]:
         """Return the number of each series; the runs exist, the series are made if they do not."""
-        if connection.catalog != self._catalog or len(self._remembered) > _MOST_REMEMBERED:
-            self._remembered.clear()
-            self._catalog = connection.catalog
-        new = [key for key in keys if key not in self._remembered]
+        catalog, remembered = self._known
+        if connection.catalog != catalog or len(remembered) > _MOST_REMEMBERED:
+            remembered = {}
+            self._known = connection.catalog, remembered
+        numbers = {key: remembered[key] for key in keys if key in remembered}
+        new = [key for key in keys if key not in numbers]
         if new:
-            self._remembered.update(zip(new, _define(connection, new), strict=True))
-        return [self._remembered[key] for key in keys]
+            defined = dict(zip(new, _define(connection, new), strict=True))
+            remembered.update(defined)
+            numbers.update(defined)
+        return [numbers[key] for key in keys]
 
 
 def append(connection: Connection, batch: Batch, series_ids: SeriesIds) -> None:
