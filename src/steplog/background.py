@@ -181,7 +181,7 @@ class Background:
         wanted = set(request.tickets)
         if not wanted:
             return []
-        refused = ingestor.store.refusals()
+        refused = ingestor.store.refusals(journal_ids=[*{each.journal_id for each in wanted}])
         return [r.refusal for r in refused if (r.journal_id, r.offset) in wanted]
 
     def _beat(self, store: Store) -> None:

@@ -136,6 +136,6 @@ class Outbox:
     def _refused_since(self, position: Position) -> list[Refused]:
         return [
             each
-            for each in self._store.refusals()
-            if each.journal_id == self._journal_id and each.offset >= position.offset
+            for each in self._store.refusals(journal_ids=[self._journal_id])
+            if each.offset >= position.offset
         ]

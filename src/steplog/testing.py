@@ -756,6 +756,9 @@ class StoreSuite:
         assert store.refusals() == refused
         assert store.refusals(OTHER_RUN) == refused[1:]
         assert store.refusals("c" * 32) == []
+        assert store.refusals(journal_ids=["2" * 32, feed.journal_id]) == refused
+        assert store.refusals(OTHER_RUN, [feed.journal_id]) == refused[1:]
+        assert store.refusals(journal_ids=["2" * 32]) == store.refusals(journal_ids=[]) == []
 
     def test_points_of_a_deleted_run_are_kept(self, store: Store, feed: Feed) -> None:
         """Points are never refused, not even those of a deleted run."""

@@ -72,7 +72,9 @@ def positions(service: Service, request: Request) -> Answer:
 
 def refusals(service: Service, request: Request) -> Answer:
     """Return the operations that the store has refused."""
-    found = _store(service).refusals(decode(m.SomeRefusals, request.body).run_id)
+    asked = decode(m.SomeRefusals, request.body)
+    store = _store(service) if asked.journal_ids is None else _bare(service)
+    found = store.refusals(asked.run_id, asked.journal_ids)
     return _frames(wire.encode_values(wire.REFUSED, found))
 
 

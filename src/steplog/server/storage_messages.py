@@ -29,9 +29,10 @@ class Journals(Message):
 
 
 class SomeRefusals(Message):
-    """Whose refusals are wanted: a run's, or all."""
+    """Whose refusals are wanted: a run's, those in some journals, or all."""
 
     run_id: str | None = None
+    journal_ids: list[str] | None = None
 
 
 class SomeExperiments(Message):

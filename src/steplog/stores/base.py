@@ -243,8 +243,16 @@ class Store(Protocol):
         """Up to where each of these journals has been applied; those at START are left out."""
         ...
 
-    def refusals(self, run_id: str | None = None) -> list[Refused]:
-        """Return the operations refused so far, of one run or of all, oldest first."""
+    def refusals(
+        self, run_id: str | None = None, journal_ids: Sequence[str] | None = None
+    ) -> list[Refused]:
+        """Return the operations refused so far, oldest first.
+
+        Args:
+            run_id: only those of this run.
+            journal_ids: only those that stood in these journals.
+
+        """
         ...
 
     def experiments(

@@ -41,11 +41,15 @@ _LAST_CHARACTER = "\U0010ffff"
 _WILDCARDS = frozenset("*?[")
 
 
-def read_refusals(connection: Connection, run_id: str | None) -> list[Refused]:
-    """Return the operations refused so far, of one run or of all, oldest first."""
+def read_refusals(
+    connection: Connection, run_id: str | None, journal_ids: Sequence[str] | None
+) -> list[Refused]:
+    """Return the operations refused so far, of one run, of some journals, or all, oldest first."""
     where = _Where(connection)
     if run_id is not None:
         where.add("run_id = ?", run_id)
+    if journal_ids is not None:
+        where.among("journal_id", journal_ids)
     rows = connection.execute(
         f'SELECT journal_id, "offset", error_code, message, run_id FROM refusals {where} '
         "ORDER BY refusal_id",

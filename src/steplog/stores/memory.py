@@ -166,10 +166,17 @@ class MemoryStore:
         with self._lock:
             return {each: self._positions[each] for each in journal_ids if each in self._positions}
 
-    def refusals(self, run_id: str | None = None) -> list[Refused]:
-        """Return the operations refused so far, of one run or of all, oldest first."""
+    def refusals(
+        self, run_id: str | None = None, journal_ids: Sequence[str] | None = None
+    ) -> list[Refused]:
+        """Return the operations refused so far, of one run, of some journals, or all."""
         with self._lock:
-            return [each for each in self._refusals if run_id in (None, each.refusal.run_id)]
+            return [
+                each
+                for each in self._refusals
+                if run_id in (None, each.refusal.run_id)
+                and (journal_ids is None or each.journal_id in journal_ids)
+            ]
 
     def experiments(
         self, ids: Sequence[str] | None = None, name: str | None = None

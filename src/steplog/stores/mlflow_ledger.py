@@ -76,11 +76,18 @@ class Ledger:
         """Note that a journal has been sent up to a position, and what of it was refused."""
         self._note(_sent(journal_id, after, refused))
 
-    def refusals(self, run_id: str | None = None) -> list[Refused]:
-        """Return what was refused so far, of one run or of all, oldest first."""
+    def refusals(
+        self, run_id: str | None = None, journal_ids: Sequence[str] | None = None
+    ) -> list[Refused]:
+        """Return what was refused so far, of one run, of some journals, or all, oldest first."""
         with self._lock:
             self._refresh()
-            return [each for each in self._refusals if run_id in (None, each.refusal.run_id)]
+            return [
+                each
+                for each in self._refusals
+                if run_id in (None, each.refusal.run_id)
+                and (journal_ids is None or each.journal_id in journal_ids)
+            ]
 
     def theirs(self, kind: Kind, ours: str) -> str | None:
         """Return the server's id of what we call `ours`.

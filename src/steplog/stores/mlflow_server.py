@@ -105,9 +105,11 @@ class MlflowStore:
         """Up to where each of these journals has been sent; those at START are left out."""
         return self._ledger.positions(journal_ids)
 
-    def refusals(self, run_id: str | None = None) -> list[Refused]:
+    def refusals(
+        self, run_id: str | None = None, journal_ids: Sequence[str] | None = None
+    ) -> list[Refused]:
         """Return what the server declined of what this machine sent, oldest first."""
-        return self._ledger.refusals(run_id)
+        return self._ledger.refusals(run_id, journal_ids)
 
     def beat(self, writer_ids: Sequence[str]) -> None:
         """Do nothing: there is nowhere to tell it."""

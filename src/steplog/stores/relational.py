@@ -106,10 +106,12 @@ class RelationalStore:
             )
             return {journal_id: _decode_position(text) for journal_id, text in rows}
 
-    def refusals(self, run_id: str | None = None) -> list[Refused]:
-        """Return the operations refused so far, of one run or of all, oldest first."""
+    def refusals(
+        self, run_id: str | None = None, journal_ids: Sequence[str] | None = None
+    ) -> list[Refused]:
+        """Return the operations refused so far, of one run, of some journals, or all."""
         with self._database.reading() as connection:
-            return catalog.read_refusals(connection, run_id)
+            return catalog.read_refusals(connection, run_id, journal_ids)
 
     def experiments(
         self, ids: Sequence[str] | None = None, name: str | None = None

@@ -77,9 +77,11 @@ class RemoteStore:
         """Up to where each of these journals has been applied; those at START are left out."""
         return dict(self._values(wire.POSITION, "positions", journal_ids=journal_ids))
 
-    def refusals(self, run_id: str | None = None) -> list[Refused]:
-        """Return the operations refused so far, of one run or of all, oldest first."""
-        return self._values(wire.REFUSED, "refusals", run_id=run_id)
+    def refusals(
+        self, run_id: str | None = None, journal_ids: Sequence[str] | None = None
+    ) -> list[Refused]:
+        """Return the operations refused so far, of one run, of some journals, or all."""
+        return self._values(wire.REFUSED, "refusals", run_id=run_id, journal_ids=journal_ids)
 
     def experiments(
         self, ids: Sequence[str] | None = None, name: str | None = None
