@@ -24,6 +24,7 @@ from steplog.operations import (
     DeleteExperimentTag,
     LogInputs,
     Operation,
+    SeriesKey,
     SetExperimentTags,
     UpdateExperiment,
 )
@@ -73,8 +74,9 @@ def of_batch(batch: Batch, known: Mentioned) -> Locks:
 
     """
     names: dict[Name, bool] = {}
-    for number in np.unique(batch.points["series"]).tolist():
-        names["run", storable(batch.series[number]).run_id] = True
+    numbers = np.unique(batch.points["series"]).tolist()
+    for run_id in {batch.series[number].run_id for number in numbers}:
+        names["run", storable(SeriesKey(run_id, "")).run_id] = True
     for _, operation in batch.operations:
         for name, exclusive in _of_operation(storable(operation), known):
             if name[1] or name == EVERYTHING:

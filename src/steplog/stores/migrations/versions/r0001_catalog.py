@@ -6,7 +6,8 @@
 * What is compressed already is not compressed again (STORAGE EXTERNAL).
 * `series` has no constraint that its keys are unique: an index holds no more than 2,700 bytes, and
   names of datasets and models are longer. Who makes a series has locked its run and looked.
-* The tail is emptied all the time, so it is vacuumed sooner than others.
+* The tail is emptied all the time, and chunks that were not full are written again: so these are
+  vacuumed sooner than others, and new points take the room of old ones.
 * Points may live in ClickHouse; then `shards` has rows, and `claims` and `removals` say what is to
   be done there (`steplog.stores.blocks`).
 """
@@ -88,7 +89,8 @@ CREATE TABLE tail (
 CREATE INDEX tail_of_runs ON tail (run_no, n, n_series);
 CREATE TABLE chunks (chunk_id {_NUMBER}, series_id BIGINT NOT NULL, {_SUMMARY});
 CREATE INDEX chunks_of_series ON chunks (series_id, first_step, first_timestamp);
-CREATE TABLE chunk_bytes (chunk_id BIGINT PRIMARY KEY, bytes BYTEA NOT NULL);
+CREATE TABLE chunk_bytes (chunk_id BIGINT PRIMARY KEY, bytes BYTEA NOT NULL) WITH (
+    autovacuum_vacuum_scale_factor = 0.02, toast.autovacuum_vacuum_scale_factor = 0.02);
 CREATE TABLE shards (
     number BIGINT PRIMARY KEY, name TEXT NOT NULL, points_table TEXT NOT NULL,
     sealed BIGINT NOT NULL);
