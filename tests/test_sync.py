@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sockets import Stores, served_stores
 
+from steplog import sending
+from steplog.backend import shown_status
 from steplog.comparing import checksum
+from steplog.exceptions import StoreError
 from steplog.operations import (
     CreateExperiment,
     CreateModel,
@@ -33,16 +37,20 @@ from steplog.operations import (
     UpdateModel,
     UpdateRun,
 )
+from steplog.points import Columns
 from steplog.query import Query
 from steplog.stores import open_store
-from steplog.stores.base import DATASET_CONTEXT, Store
+from steplog.stores.base import DATASET_CONTEXT, Batch, Refused, RunRecord, Store
 from steplog.stores.memory import MemoryStore
-from steplog.sync import Sync
+from steplog.stores.remote import RemoteStore
+from steplog.stores.sqlite import SQLiteStore
+from steplog.sync import Chosen, Sync
 from steplog.testing import (
     DATASET,
     RUN,
     Feed,
     from_bits,
+    read,
 )
 
 STAGES = ("active", "deleted")
@@ -186,24 +194,19 @@ EVENTS = st.lists(
 )
 
 
-@pytest.mark.parametrize("names", [("memory", "sqlite"), ("sqlite", "memory")], ids="-".join)
-@given(events=EVENTS)
-@settings(max_examples=25)
-def test_whatever_happens_the_target_comes_to_know_it(
-    names: tuple[str, str], events: Sequence[Event]
-) -> None:
-    """Synced again and again by one watcher, or once at the end, a target equals its source."""
+def try_out(kinds: tuple[str, str], events: Sequence[Event]) -> None:
+    """Let something happen in a store; sync it again and again, and once at the end."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(TemporaryDirectory()))
         source, watched, late = (
-            stack.enter_context(closing(STORES[name](directory / str(number))))
-            for number, name in enumerate((names[0], names[1], names[1]))
+            stack.enter_context(closing(STORES[kind](directory / str(number))))
+            for number, kind in enumerate((*kinds, kinds[1]))
         )
         feed, watch = Feed(source), Sync(source, watched)
         for now_ms, event in enumerate((*events, "sync"), 1_800_000_000_000):
             if event == "sync":
-                report = watch.look()
-                assert (report.kept, report.refused) == ([], [])
+                outcome = watch.look()
+                assert (outcome.kept, outcome.refused) == ([], [])
                 assert readable(watched) == readable(source)
             elif event == "seal":
                 source.seal(RUN)
@@ -213,3 +216,394 @@ def test_whatever_happens_the_target_comes_to_know_it(
                 feed.operate(at(event, now_ms))
         sync(source, late)
         assert readable(late) == readable(source)
+        if isinstance(source, SQLiteStore):
+            assert [*source.check_copy()] == []
+
+
+@given(events=EVENTS)
+@settings(max_examples=15)
+def test_whatever_happens_the_target_comes_to_know_it(events: Sequence[Event]) -> None:
+    """After every sync a target equals its source, whatever was done and logged there."""
+    try_out(("memory", "memory"), events)
+
+
+@pytest.mark.long
+@pytest.mark.slow
+@pytest.mark.parametrize("kinds", [("memory", "sqlite"), ("sqlite", "memory")], ids="-".join)
+@given(events=EVENTS)
+@settings(max_examples=100)
+def test_whatever_happens_in_a_file(kinds: tuple[str, str], events: Sequence[Event]) -> None:
+    """The same holds for stores in files, and no such file looks like a torn copy."""
+    try_out(kinds, events)
+
+
+def fill(store: Store) -> None:
+    """Log all kinds of things to a store: exact values, ranks, attempts, models, deleted runs."""
+    feed = Feed(store)
+    feed.operate(
+        CreateExperiment("7", "seven \u202e\U0001f600", "file:///seven", {"kind": "odd"}, 2000),
+        CreateExperiment("8", "eight", "file:///eight", {}, 2001),
+        *(
+            a_run(run_id, id, f"run {id}", 3000, {"a": "1"})
+            for run_id, id in zip(RUNS, "078", strict=True)
+        ),
+        LogParams(RUN, {"lr": "0.1", "text": "\u0000<b>"}),
+        a_use(RUN, "d", "train", ["m-1"]),
+        a_model("m-1", "7", 2500, {"depth": "3"}),
+        a_model("m-2", "8", 2500, {}),
+        UpdateModel("m-1", 2600, "READY", "fine"),
+        LogOutputs(RUN, [["m-2", 5], ["m-1", -3]]),
+        LogInputs(RUN, [], ["m-2"]),
+        UpdateRun(RUN, 0, "FINISHED", 9000),
+        UpdateRun(RUNS[1], 0, lifecycle_stage="deleted"),
+        UpdateExperiment("8", 4000, lifecycle_stage="deleted"),
+        SetTags("d" * 32, {"unknown": "run"}),
+    )
+    exact = [from_bits(bits) for bits in (0xFFF8_0000_0000_0001, 0x7FF0_0000_0000_0001, 1 << 63, 1)]
+    extremes = (-(2**63), 2**63 - 1)
+    feed.log("exact", *((step, step, value) for step in (*extremes, 0) for value in exact))
+    feed.log("long", *((step, step // 3, step % 7 / 8) for step in range(20_000)))
+    for rank in (-1, 0, 1):
+        for attempt in (0, 1):
+            key = SeriesKey(RUNS[1], "loss", "m-1", "digits", "d", attempt, rank)
+            feed.log(key, *((step, rank, step / 3) for step in range(3)))
+    store.seal(RUN)
+    feed.log("long", *((step, 9, 0.5) for step in range(20_000, 20_010)))
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Stores]:
+    """Serve stores from here on."""
+    with served_stores() as stores:
+        yield stores
+
+
+@pytest.fixture(params=["memory", "directory", "server"])
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """Open an empty store of each kind."""
+    with closing(an_empty_store(request, tmp_path / "source")) as store:
+        yield store
+
+
+@pytest.fixture(params=["memory", "directory", "server"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """Open another empty store of each kind."""
+    with closing(an_empty_store(request, tmp_path / "target")) as store:
+        yield store
+
+
+def an_empty_store(request: pytest.FixtureRequest, directory: Path) -> Store:
+    """Open an empty store of the kind that the parameter names."""
+    if request.param == "memory":
+        return MemoryStore()
+    if request.param == "server":
+        return RemoteStore(request.getfixturevalue("served").add(directory), timeout=20.0)
+    if request.param == "database":
+        return open_store(request.getfixturevalue("postgres_store_uri"))
+    return open_store(directory)
+
+
+def test_any_store_into_any_other(source: Store, target: Store) -> None:
+    """All that a store of one kind knows comes into one of another kind, to the bit, and back."""
+    fill(source)
+    sync(source, target)
+    assert readable(target) == readable(source)
+    back = MemoryStore()
+    sync(target, back)
+    assert readable(back) == readable(source)
+
+
+@pytest.mark.long
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["database"], indirect=True)
+def test_any_store_into_a_database(source: Store, target: Store) -> None:
+    """The same holds for a database, as the target and as the source."""
+    test_any_store_into_any_other(source, target)
+
+
+# What wins ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stores() -> tuple[Store, Store]:
+    """Return two stores that know the same run, of the experiment "seven"."""
+    both = MemoryStore(), MemoryStore()
+    for store in both:
+        Feed(store).operate(
+            CreateExperiment("7", "seven", "", {}, 1), a_run(RUN, "7", "bee", 2, {"note": "first"})
+        )
+    return both
+
+
+def run_of(store: Store) -> RunRecord:
+    """Return what a store knows of the run."""
+    [record] = store.runs([RUN])
+    return record
+
+
+@pytest.mark.parametrize(
+    ("in_source", "in_target", "status", "end"),
+    [
+        (("RUNNING", None), ("FINISHED", 50), "FINISHED", 50),
+        (("FINISHED", 50), ("RUNNING", None), "FINISHED", 50),
+        (("FINISHED", 60), ("FAILED", 50), "FINISHED", 60),
+        (("FINISHED", 50), ("FAILED", 60), "FAILED", 60),
+        (("FINISHED", 50), ("FAILED", 50), "FINISHED", 50),
+        (("KILLED", None), ("RUNNING", None), "KILLED", None),
+        (("RUNNING", None), ("KILLED", None), "KILLED", None),
+    ],
+)
+def test_the_later_end_of_a_run_counts(
+    stores: tuple[Store, Store],
+    in_source: tuple[str, int | None],
+    in_target: tuple[str, int | None],
+    status: str,
+    end: int | None,
+) -> None:
+    """Whichever way it is synced, a run has the status and the end that are known to be later."""
+    for store, state in zip(stores, (in_source, in_target), strict=True):
+        Feed(store, "2" * 32).operate(UpdateRun(RUN, 0, *state))
+    sync(*stores)
+    assert run_of(stores[1]).row[4:7] == (status, 2, end)
+
+
+def test_a_run_that_was_resumed_is_open(stores: tuple[Store, Store]) -> None:
+    """A run that goes on after an end that both know is running in the target, too."""
+    source, target = stores
+    Feed(source).operate(UpdateRun(RUN, 0, "FINISHED", 50))
+    sync(source, target)
+    Feed(source).operate(UpdateRun(RUN, 0, "RUNNING"))
+    sync(source, target)
+    assert run_of(target).row.status == "RUNNING"
+    sync(target, source)
+    assert run_of(source).row.status == "RUNNING"
+
+
+def test_a_run_that_is_logged_to_is_running(stores: tuple[Store, Store]) -> None:
+    """A run with a writer that lives runs, whatever the target says, and is not taken for lost."""
+    source, target = stores
+    Feed(target).operate(UpdateRun(RUN, 0, "FAILED", 50))
+    writers = run_of(source).writers
+    Sync(source, target, live=lambda: writers).look()
+    assert run_of(target).row.status == "RUNNING"
+    assert shown_status(run_of(target), target.beating()) == "RUNNING"
+    assert writers == target.beating()
+
+
+def test_params_that_differ_are_told_of(stores: tuple[Store, Store]) -> None:
+    """The target keeps its value of a param, the rest is sent, and nothing is noted as refused."""
+    source, target = stores
+    Feed(source).operate(LogParams(RUN, {"lr": "1", "depth": "3"}))
+    Feed(target).operate(LogParams(RUN, {"lr": "2"}))
+    outcome = Sync(source, target).look()
+    assert outcome.kept == [(f"run {RUN}: param lr", "1", "2")]
+    assert run_of(target).params == {"lr": "2", "depth": "3"}
+    assert target.refusals() == []
+
+
+def test_an_experiment_under_another_id(stores: tuple[Store, Store]) -> None:
+    """Runs go to the experiment of the same name; that it has another id there is told."""
+    source, target = stores
+    Feed(source).operate(CreateExperiment("8", "eight", "", {}, 1), a_run("b" * 32, "8", "", 5, {}))
+    Feed(target).operate(CreateExperiment("9", "eight", "", {}, 1))
+    for _ in range(2):
+        outcome = Sync(source, target).look()
+        assert outcome.kept == [("experiment 'eight': id", "8", "9")]
+        assert outcome.refused == []
+    [record] = target.runs(["b"])
+    assert record.row.experiment_id == "9"
+
+
+def test_an_experiment_renamed_to_a_name_that_is_taken(stores: tuple[Store, Store]) -> None:
+    """The target keeps the name that it has, and tells; what is logged there is sent."""
+    source, target = stores
+    Feed(source).operate(UpdateExperiment("7", 5, "other"), LogParams(RUN, {"lr": "1"}))
+    Feed(target).operate(CreateExperiment("9", "other", "", {}, 1))
+    outcome = Sync(source, target).look()
+    assert outcome.kept == [("experiment 7: name", "other", "seven")]
+    assert run_of(target).params == {"lr": "1"}
+
+
+def test_what_only_the_target_has_stays(stores: tuple[Store, Store]) -> None:
+    """Other runs, other tags and other points of the target are still there after a sync."""
+    source, target = stores
+    Feed(source).operate(SetTags(RUN, {"note": "second"}))
+    Feed(source).log("loss", (1, 1, 1.0), (2, 2, 2.0))
+    Feed(target).operate(SetTags(RUN, {"mine": "1"}), a_run("b" * 32, "7", "", 5, {}))
+    Feed(target).log("loss", (1, 1, 1.0), (3, 3, 3.0))
+    sync(source, target)
+    assert run_of(target).tags == {"note": "second", "mine": "1", "mlflow.runName": "bee"}
+    assert len(target.runs()) == 2
+    assert read(target) == [(1, 1, 1.0), (2, 2, 2.0), (3, 3, 3.0)]
+
+
+@pytest.mark.parametrize("deleted", ["run", "experiment"])
+def test_what_was_deleted_in_the_target_stays_deleted(
+    stores: tuple[Store, Store], deleted: str
+) -> None:
+    """All that is new comes to it nevertheless, runs of a deleted experiment included."""
+    source, target = stores
+    Feed(target).operate(
+        UpdateRun(RUN, 0, lifecycle_stage="deleted")
+        if deleted == "run"
+        else UpdateExperiment("7", 9, lifecycle_stage="deleted")
+    )
+    Feed(source).operate(
+        LogParams(RUN, {"lr": "1"}),
+        SetExperimentTags("7", {"new": "1"}),
+        a_run("b" * 32, "7", "", 5, {"b": "1"}),
+        a_model("m-1", "7", 5, {}),
+    )
+    Feed(source).log("loss", (1, 1, 1.0))
+    sync(source, target)
+    assert run_of(target).row.lifecycle_stage == "deleted"
+    assert run_of(target).params == {"lr": "1"}
+    assert read(target) == [(1, 1, 1.0)]
+    assert [each.tags for each in target.experiments(["7"])] == [{"new": "1"}]
+    assert [each.row.experiment_id for each in target.models(["m-1"])] == ["7"]
+    [other] = target.runs(["b"])
+    assert other.tags["b"] == "1"
+    Feed(source).operate(UpdateRun(RUN, 0, lifecycle_stage="deleted"))
+    sync(source, target)
+    assert run_of(target).row.lifecycle_stage == "deleted"
+
+
+def test_a_watch_leaves_alone_what_did_not_change_in_the_source(
+    stores: tuple[Store, Store],
+) -> None:
+    """What somebody changes in the target stays while it is watched; what changes since, counts."""
+    source, target = stores
+    watch = Sync(source, target)
+    watch.look()
+    Feed(target).operate(SetTags(RUN, {"mlflow.runName": "wasp", "note": "mine"}))
+    Feed(source).operate(SetTags(RUN, {"epoch": "1"}))
+    watch.look()
+    tags = {"mlflow.runName": "wasp", "note": "mine", "epoch": "1"}
+    assert (run_of(target).row.name, run_of(target).tags) == ("wasp", tags)
+    Feed(source).operate(SetTags(RUN, {"note": "third"}), DeleteTag(RUN, "epoch"))
+    watch.look()
+    assert run_of(target).tags == {"mlflow.runName": "wasp", "note": "third"}
+
+
+# What is read, and what goes wrong ----------------------------------------------------------------
+
+
+class Watched:
+    """A store that notes which points are read from it, and may lose answers.
+
+    Attributes:
+        reads: the steps of each reading of points.
+        losing: after how many batches the answer to one is lost; the batch is applied.
+
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.reads: list[tuple[int, int] | None] = []
+        self.losing = -1
+        self.repeating = False
+
+    def points(
+        self,
+        series_id: int,
+        steps: tuple[int, int] | None = None,
+        times: tuple[int, int] | None = None,
+    ) -> Iterator[Columns]:
+        """Note the steps, and read."""
+        self.reads.append(steps)
+        return self._store.points(series_id, steps, times)
+
+    def apply(self, batch: Batch) -> list[Refused] | None:
+        """Apply a batch, and perhaps lose the answer, or ask again as a connection does."""
+        refused = self._store.apply(batch)
+        self.losing -= 1
+        if self.losing == 0:
+            raise StoreError("the answer is lost")
+        return self._store.apply(batch) if self.repeating else refused
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def watched(store: Store) -> Any:
+    """Return the store as one of which the readings are noted."""
+    return Watched(store)
+
+
+def test_only_the_end_of_a_series_is_read(tmp_path: Path) -> None:
+    """Where the target lacks the end of a series, nothing before that is read from either store."""
+    with closing(open_store(tmp_path / "source")) as source, closing(MemoryStore()) as target:
+        Feed(source).log("loss", *((step, step, step / 7) for step in range(30_000)))
+        sync(source, target)
+        Feed(source).log("loss", *((step, step, step / 7) for step in range(30_000, 30_100)))
+        ours, theirs = watched(source), watched(target)
+        assert Sync(ours, theirs).look().points == 100
+        assert [*ours.reads, *theirs.reads] == [(29_999, 29_999), (30_000, 30_099)] * 2
+        assert read(target) == read(source)
+
+
+def test_late_points_in_the_middle_are_found(tmp_path: Path) -> None:
+    """Points before the last one that the target has are found, and only those are sent."""
+    with closing(open_store(tmp_path / "source")) as source, closing(MemoryStore()) as target:
+        Feed(source).log("loss", *((step, step, 0.5) for step in range(0, 30_000, 2)))
+        sync(source, target)
+        Feed(source).log("loss", (5, 5, 1.5), (20_001, 5, 2.5), (30_000, 1, 0.0))
+        assert Sync(source, target).look().points == 3
+        assert read(target) == read(source)
+
+
+def test_verifying_finds_what_summaries_do_not_tell(stores: tuple[Store, Store]) -> None:
+    """Series that differ only in the middle have equal summaries; --verify compares every point."""
+    source, target = stores
+    for store, time in zip(stores, (5, 6), strict=True):
+        Feed(store).log("loss", (0, 0, 0.0), (1, time, 0.5), (2, 9, 1.0))
+    looker = Sync(source, target)
+    assert looker.look().points == 0
+    outcome = looker.verify()
+    assert (outcome.verified, outcome.healed, outcome.points) == (1, 1, 1)
+    assert read(target) == [(0, 0, 0.0), (1, 5, 0.5), (1, 6, 0.5), (2, 9, 1.0)]
+    assert looker.verify().healed == 0
+
+
+@pytest.mark.parametrize("losing", range(1, 5))
+def test_an_answer_that_is_lost_loses_nothing(losing: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that was applied and not answered breaks the sync off; the next look completes it."""
+    monkeypatch.setattr(sending, "BATCH_POINTS", 5000)
+    source, target = MemoryStore(), watched(MemoryStore())
+    fill(source)
+    target.losing = losing
+    watch = Sync(source, target)
+    with pytest.raises(StoreError, match="lost"):
+        watch.look()
+    assert watch.look().refused == []
+    assert readable(target) == readable(source)
+
+
+def test_a_batch_that_arrives_twice_counts_once(stores: tuple[Store, Store]) -> None:
+    """Where a batch is repeated because its answer was lost, what was refused is still told."""
+    source, target = stores[0], watched(stores[1])
+    target.repeating = True
+    outbox = sending.Outbox(target)
+    outbox.do([SetTags(RUN, {"note": "sent"}), SetExperimentTags("99", {"a": "1"})])
+    outbox.flush()
+    outbox.do([SetTags(RUN, {"more": "sent"})])
+    outbox.flush()
+    assert [each.refusal.error_code for each in outbox.refused] == ["RESOURCE_DOES_NOT_EXIST"]
+    assert {"note", "more"} < run_of(target).tags.keys() | run_of(source).tags.keys()
+
+
+def test_a_part_of_a_store() -> None:
+    """Only the runs, or the experiments, that were chosen are sent, with what belongs to them."""
+    source = MemoryStore()
+    fill(source)
+    for chosen in (Chosen(run_ids=[RUN]), Chosen(experiment_ids=["0"])):
+        target = MemoryStore()
+        Sync(source, target, chosen).look()
+        unknown = set() if chosen.run_ids else {"d" * 32}
+        assert {each.row.run_id for each in target.runs()} == {RUN, *unknown}
+        assert run_of(target)._replace(writers=frozenset()) == run_of(source)._replace(
+            writers=frozenset()
+        )
+        assert len(target.models(["m-1", "m-2"])) == (2 if chosen.run_ids else 0)
+        of_models = {"7", "8"} if chosen.run_ids else set()
+        assert {each.row.experiment_id for each in target.experiments()} == {"0", *of_models}

@@ -111,9 +111,16 @@ class _Source:
             StoreDamaged: it is a copy whose parts do not fit together.
 
         """
-        if self.place.kind == "directory":
+        if self.place.kind != "directory":
+            return self._backend.store()
+        try:
             self._look_at_files()
-        return self._backend.store()
+            return self._backend.store()
+        except StoreDamaged as error:
+            raise StoreDamaged(
+                f"{error.message.rstrip('.')}. If this is a copy, it was made while somebody "
+                "wrote: copy it again, with rsync -a --delete."
+            ) from error
 
     def live_writers(self) -> frozenset[str]:
         """Return the writers that log to it now."""

@@ -13,7 +13,7 @@ from steplog import places, settings
 from steplog.exceptions import StoreDamaged, StoreError, invalid
 from steplog.forks import undisturbed
 from steplog.places import Place
-from steplog.stores.base import Damage, Store
+from steplog.stores.base import Store
 
 
 def open_store(where: Place | str | os.PathLike[str], timeout: float = 30.0) -> Store:
@@ -116,16 +116,11 @@ def check_copy(place: Place, timeout: float = 30.0) -> None:
     with undisturbed:
         from steplog.stores.sqlite import SQLiteStore
 
-    try:
-        with closing(SQLiteStore(place.catalog, timeout)) as store:
-            found = next(store.check_copy(), None)
-    except StoreDamaged as error:
-        found = Damage(place.catalog, error.message)
+    with closing(SQLiteStore(place.catalog, timeout)) as store:
+        found = next(store.check_copy(), None)
     if found is not None:
-        raise StoreDamaged(
-            f"The catalog in {place.catalog} is damaged ({found.where}: {found.what}). If this is "
-            "a copy, it was made while somebody wrote: copy it again, with rsync -a --delete."
-        )
+        *_, finding = found.what.splitlines()  # SQLite tells several, under a title
+        raise StoreDamaged(f"The catalog in {place.catalog} is damaged: {finding}")
 
 
 def _make_private(directory: str) -> None:
