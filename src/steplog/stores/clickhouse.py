@@ -111,8 +111,10 @@ class ClickHouseStore(PostgresStore):
         self._trouble = ""
         super().__init__(uri, timeout, InClickHouse(self._servers))
         with self._database.reading() as connection:
-            if not blocks.read_shards(connection):
-                raise StoreError(f"The points of this catalog are not in ClickHouse. {_UPGRADE}")
+            shards = blocks.read_shards(connection)
+        if not shards:
+            self.close()
+            raise StoreError(f"The points of this catalog are not in ClickHouse. {_UPGRADE}")
 
     def seal(self, run_id: str | None = None) -> int:
         """Move waiting points to ClickHouse: of shards of which enough waits, or all of one run.
