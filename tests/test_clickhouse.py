@@ -21,7 +21,7 @@ from services.clickhouse import ClickHouseCluster
 from services.daemons import wait_until
 
 from steplog.buckets import whole_grid
-from steplog.exceptions import SteplogWarning, StoreError
+from steplog.exceptions import SteplogWarning, StoreDamaged, StoreError
 from steplog.lines import WholeLine
 from steplog.operations import SeriesKey
 from steplog.points import POINT, union
@@ -370,6 +370,33 @@ def test_what_is_purged_leaves_clickhouse(
     )
     for run_id in run_ids[1:]:
         assert everything(store, the_series(store, "loss", run_id)).step.size == 100
+
+
+def test_what_clickhouse_lost_is_told(
+    store: Store, postgres_uri: str, clickhouse_database: ClickHouse
+) -> None:
+    """Rows that are gone are damage, which is told, and keeps nobody from sealing and reading on."""
+    feed = Feed(store)
+    feed.log("loss", *curve(0, 10_000))
+    feed.log("acc", *curve(0, 10_000))
+    store.seal(RUN)
+    lost = the_series(store, "loss").series_id
+    node = node_of(postgres_uri)
+    clickhouse_database.query(
+        f"ALTER TABLE {the_table(clickhouse_database, node)} "
+        f"DELETE WHERE series_id = {lost} AND step BETWEEN 5000 AND 5100",
+        node=node,
+    )
+    wait_until(lambda: rows(clickhouse_database, node)[0] == 20_000 - 101, "rows to be gone")
+    with pytest.raises(StoreDamaged, match=f"lacks points of series {lost}"):
+        read(store, "loss")
+    assert damages(store)[0].where.startswith(f"series {lost} ")
+    for key in ("loss", "acc"):
+        feed.log(key, *curve(5050, 5060), *curve(10_000, 11_000))
+    assert store.seal(RUN) == 2020
+    assert read(store, "acc") == curve(0, 11_000)
+    assert read(store, "loss", steps=(6200, 20_000)) == curve(6200, 11_000)
+    store.purge([RUN])
 
 
 def test_upgrading_again_changes_nothing(

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from steplog.exceptions import StoreDamaged
 from steplog.points import POINT, Columns, arrange, series_starts, union
 from steplog.stores import chunks, clickhouse_points, sealing, stretches, tail
 from steplog.stores.clickhouse_client import Servers
@@ -248,18 +249,29 @@ def _change(
     owners = series.series_ids[~late][grown.owners].tolist()
     summaries = [grown.summaries]
     for index in np.flatnonzero(late).tolist():
-        series_id = int(series.series_ids[index])
-        known_ids, known = chunks.read_summaries(connection, series_id)
-        woven = stretches.weave(
-            known,
-            Columns.of(points[starts[index] : np.append(starts, points.size)[index + 1]]),
-            series.totals[index : index + 1],
-            partial(_points_of, servers, shard, series_id, known),
-        )
-        gone += [known_ids[each] for each in woven.gone.tolist()]
-        owners += [series_id] * woven.summaries.size
-        summaries.append(woven.summaries)
+        new = Columns.of(points[starts[index] : np.append(starts, points.size)[index + 1]])
+        only = slice(index, index + 1)
+        one = _Series(series.series_ids[only], series.run_nos[only], series.totals[only])
+        replaced, made = _weave(connection, servers, shard, new, one)
+        gone += replaced
+        owners += one.series_ids.tolist() * made.size
+        summaries.append(made)
     return _Change(gone, owners, np.concatenate(summaries))
+
+
+def _weave(
+    connection: Connection, servers: Servers, shard: Shard, new: Columns, series: _Series
+) -> tuple[list[int], npt.NDArray[np.void]]:
+    """Return the stretches of one series that late points replace, and what takes their place."""
+    series_id = int(series.series_ids[0])
+    chunk_ids, known = chunks.read_summaries(connection, series_id)
+    read = partial(_points_of, servers, shard, series_id, known)
+    try:
+        woven = stretches.weave(known, new, series.totals, read)
+    except StoreDamaged:
+        # Left for `check` to report; the points of a shard must not wait until it is repaired.
+        return [], stretches.beside(new, series.totals)
+    return [chunk_ids[each] for each in woven.gone.tolist()], woven.summaries
 
 
 def _points_of(

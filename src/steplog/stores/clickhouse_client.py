@@ -283,6 +283,15 @@ class Servers:
         failures.sort(key=lambda error: isinstance(error, Incomplete))
         raise failures[0] if failures else StoreError(none)
 
+    def replicas(self, shard: str) -> list[Server]:
+        """Return the replicas of a shard.
+
+        Raises:
+            StoreError: a server does not say whether it is one.
+
+        """
+        return [server for server in self._all() if self._shard_of(server) == shard]
+
     def shards(self) -> dict[str, list[Server]]:
         """Return the name of every shard, in order, and its replicas; all of them are asked.
 

@@ -8,8 +8,8 @@ block before it has brought twice nor what a later one, or one that was not fini
   its value, for ClickHouse takes -0.0 for 0.0 and NaN for any NaN. Of equal rows the one of the
   oldest block stays. That the others are dropped some time later is no matter: readers drop them.
 * What a server does not know is not said to it: 18.16 has neither codecs nor tokens of blocks.
-* Replicas get what was written a moment later. A reader knows how many points there are to be, and
-  asks the next replica where one has fewer.
+* Replicas get what was written a moment later. A reader knows which points there are to be, and
+  asks the next replica, too, where one has fewer.
 
 Which points there are to be, and which blocks count, is in `steplog.stores.clickhouse`.
 """
@@ -23,7 +23,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from steplog.exceptions import StoreDamaged
+from steplog.exceptions import StoreDamaged, StoreError
 from steplog.points import Columns, compare, empty_columns, union
 from steplog.stores.clickhouse_client import Facts, Incomplete, Server, Servers
 from steplog.summary import mark
@@ -137,7 +137,7 @@ def read(
 
     Raises:
         StoreError: no replica that can be reached has all of them now.
-        StoreDamaged: all replicas answer, and none has all of them.
+        StoreDamaged: all replicas answer, none waits for another one, and none has all of them.
 
     """
     window = _window(mark(runs[0][:1], "first"), mark(runs[-1][-1:], "last"))
@@ -146,8 +146,12 @@ def read(
         f"AND seniority >= {_seniority(shard.sealed)} AND {window}"
     )
 
+    found: list[Columns] = []
+
     def ask(server: Server) -> list[Columns]:
-        columns = _arranged(server.select(query))
+        # What one replica does not have yet, another one has. All rows there are count.
+        found.append(_arranged(server.select(query)))
+        columns = found[0] if len(found) == 1 else union(found)
         try:
             return [each for run in runs for each in _separated(columns, run)]
         except Incomplete as error:
@@ -157,6 +161,9 @@ def read(
     try:
         return servers.first(shard.name, ask)
     except Incomplete as error:
+        if any(_catches_up(server, shard) for server in servers.replicas(shard.name)):
+            text = f"{error.message} Its replicas are catching up: try again."
+            raise StoreError(text) from error
         raise StoreDamaged(error.message) from error
 
 
@@ -186,6 +193,33 @@ def size(servers: Servers, shard: Shard) -> tuple[int, int]:
     )
     [[taken, rows]] = servers.first(shard.name, lambda server: server.rows(query))
     return int(taken), int(rows)
+
+
+def _behind(servers: Servers, shard: Shard) -> bool:
+    """Tell whether a replica of a shard waits for what another one has: each may lack a part.
+
+    Raises:
+        StoreError: one of them does not answer.
+
+    """
+    database, _, table = shard.points_table.partition(".")
+    query = (
+        "SELECT is_readonly OR queue_size > 0 OR active_replicas < total_replicas "
+        f"FROM system.replicas WHERE database = '{database}' AND table = '{table}'"
+    )
+    replicas = servers.shards()[shard.name]
+    return any(int(waits) for server in replicas for [waits] in server.rows(query))
+
+
+def _catches_up(server: Server, shard: Shard) -> bool:
+    """Say whether a replica, or another one by its account, has still something to fetch."""
+    database, _, table = shard.points_table.partition(".")
+    rows = server.rows(
+        "SELECT is_readonly OR is_session_expired OR queue_size > 0 "
+        "OR log_pointer <= log_max_index OR active_replicas < total_replicas "
+        f"FROM system.replicas WHERE database = '{database}' AND table = '{table}'"
+    )
+    return rows == [["1"]]
 
 
 def _seniority(block: int) -> int:

@@ -7,7 +7,8 @@ wider than the buckets of a chart of a thousand of them over all of its series. 
 points that come, by merging summaries; no point is read for that.
 
 The stretches of a series do not reach over one another. Late points that fall into stretches make
-these anew, from their points: only so is none counted twice.
+these anew, from their points: only so is none counted twice. (Where points were lost, what is new
+makes stretches beside the damaged ones.)
 
 Pure: where points and summaries are kept is in `steplog.stores.clickhouse`.
 """
@@ -134,6 +135,7 @@ def weave(
     """
     [exponent] = exponents(total)
     first, last, place = _ranks(mark(known, "first"), mark(known, "last"), new)
+    last = np.maximum.accumulate(last)
     touched = np.zeros(known.size, np.bool_)
     low, high = np.searchsorted(last, place, "left"), np.searchsorted(first, place, "right")
     for begin, end in np.unique(np.stack([low, high], 1)[low < high], axis=0).tolist():
@@ -153,6 +155,11 @@ def weave(
         parts.append(_summarise(new.take(left).take(gaps == gap), int(exponent)))
     ids += [np.full(part.size, -1) for part in parts[1:]]
     return _joined(np.concatenate(parts), np.concatenate(ids), int(exponent), known.size)
+
+
+def beside(new: Columns, total: Summaries) -> Summaries:
+    """Return the stretches that points of a series, in order and each once, make by themselves."""
+    return _summarise(new, int(exponents(total)[0]))
 
 
 def _joined(summaries: Summaries, ids: Index, exponent: int, known: int) -> Woven:
