@@ -375,7 +375,7 @@ def test_what_is_purged_leaves_clickhouse(
 def test_what_clickhouse_lost_is_told(
     store: Store, postgres_uri: str, clickhouse_database: ClickHouse
 ) -> None:
-    """Rows that are gone are damage, which is told, and keeps nobody from sealing and reading on."""
+    """Rows that are gone are damage that is told, and keep nobody from sealing and reading on."""
     feed = Feed(store)
     feed.log("loss", *curve(0, 10_000))
     feed.log("acc", *curve(0, 10_000))
