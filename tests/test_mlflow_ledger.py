@@ -126,7 +126,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     """What one holds, another waits for; and has, once it is given back, or its holder is gone."""
     one, other = Ledger(str(tmp_path)), Ledger(str(tmp_path))
     with one.holding("journal-a"):
-        with pytest.raises(StoreError, match="locked"), other.holding("journal-a", 0.05):
+        with pytest.raises(StoreError, match="Somebody else"), other.holding("journal-a", 0.05):
             pass
         with other.holding("journal-b", 0.05):
             pass

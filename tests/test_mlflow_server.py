@@ -153,6 +153,8 @@ def test_all_that_is_logged_arrives(server: MlflowServer, their: Any, name: str)
     values = [point.value for point in their.get_metric_history(first.info.run_id, "odd")]
     assert np.array_equal(np.unique(values), [-LARGEST, 5e-324, 0.1, LARGEST, np.nan], True)
     assert steps(their, first, "far") == [2**63 - 1]
+    [odd] = steplog.read(outer.info.run_id, "odd")
+    assert np.array_equal(np.unique(odd.value), [-np.inf, 5e-324, 0.1, np.inf, np.nan], True)
     [used] = first.inputs.dataset_inputs
     assert (used.dataset.name, used.tags[0].value) == ("data", "training")
 

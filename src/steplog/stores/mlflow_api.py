@@ -25,6 +25,9 @@ PAGE_RUNS = 1_000
 PAGE_POINTS = 25_000
 """Points of one page, as MLflow's own client asks for them."""
 
+DENIED = (401, 403)
+"""Statuses by which a server does not let somebody in."""
+
 _JSON = {"Content-Type": "application/json"}
 _NEWER = ("logged-models", "runs/outputs", "runs/log-inputs", "experiments/search-datasets")
 """What older servers do not know."""
@@ -32,8 +35,10 @@ _FINAL = frozenset({"INVALID_STATE", "NOT_IMPLEMENTED", "ENDPOINT_NOT_FOUND"})
 """Codes that MLflow sends with statuses from 500, and that are about the call all the same."""
 _FILE_STORE = "Changing param values is not allowed"
 """A server over files says this with INTERNAL_ERROR."""
-_DATABASE = ("OperationalError", "InterfaceError", "TimeoutError", "QueuePool", "PendingRollback")
-"""Errors of the server's database that pass; MLflow sends them with BAD_REQUEST."""
+_SQL = "[SQL: "
+"""What every error of the server's database holds; MLflow sends them with BAD_REQUEST …"""
+_VIOLATIONS = ("IntegrityError", "DataError", "Violation", "Truncation", "OutOfRange", "Invalid")
+"""… and these are about what was sent. Others pass, once the database is well again."""
 
 
 class Declined(MlflowException):
@@ -133,6 +138,8 @@ class Api:
         self._http.close()
 
     def _read(self, path: str, answer: Answer) -> dict[str, Any]:
+        if answer.status in DENIED:  # what is refused to one who is not known may be done yet
+            raise locked_out(self.name, answer.status)
         document = _document(answer.body)
         if answer.status == 200 and document is not None:
             return document
@@ -140,7 +147,8 @@ class Api:
         if code is None:
             raise self._stranger(path, answer)
         if _passes(answer.status, code, message):
-            raise ServerFault(f"The server {self.name} answers {code}: {message}")
+            error = ServerFault if answer.status >= 500 else StoreError
+            raise error(f"The server {self.name} answers {code}: {message}")
         raise Declined(message, code)
 
     def _stranger(self, path: str, answer: Answer) -> Declined | StoreError:
@@ -155,6 +163,14 @@ class Api:
         if answer.status >= 500:
             return ServerFault(f"{said}: it failed.")
         return StoreError(f"{said}, and not in MLflow's words.")
+
+
+def locked_out(server: str, status: int) -> StoreError:
+    """Return the error for a server that wants to know who calls, or does not let them in."""
+    return StoreError(
+        f"The server {server} answers {status}: it does not let us in. MLFLOW_TRACKING_TOKEN says "
+        "who calls, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+    )
 
 
 def quoted(text: str) -> str:
@@ -190,4 +206,5 @@ def _passes(status: int, code: str, message: str) -> bool:
     """Tell whether an error in MLflow's words is about the moment, and not about the call."""
     if status >= 500:
         return code not in _FINAL and _FILE_STORE not in message
-    return code == "BAD_REQUEST" and any(word in message for word in _DATABASE)
+    of_database = code == "BAD_REQUEST" and (_SQL in message or "QueuePool" in message)
+    return of_database and not any(word in message for word in _VIOLATIONS)

@@ -272,7 +272,7 @@ def _take(path: str, seconds: float) -> int:
                 return fd
         _leave(fd)
         if time.monotonic() > until:
-            raise StoreError(f"Another process has kept {path} locked for {seconds:.0f} s.")
+            raise StoreError(f"Somebody else has held {path} for over {seconds:.0f} s.")
         time.sleep(_POLL_SECONDS)
 
 

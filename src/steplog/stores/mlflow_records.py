@@ -5,6 +5,8 @@ What is not here: asking (`mlflow_server`), and points on their way there (`mlfl
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -135,7 +137,7 @@ def _columns(page: list[Mapping[str, Any]]) -> Columns:
     return Columns(
         np.array([int(each.get("step", 0)) for each in page], np.int64),
         np.array([int(each["timestamp"]) for each in page], np.int64),
-        np.array([float(each.get("value", 0.0)) for each in page], np.float64),
+        np.array([_value(each) for each in page], np.float64),
     )
 
 
@@ -165,5 +167,11 @@ def _dataset(message: Mapping[str, Any]) -> DatasetUse:
 def _last(message: Mapping[str, Any]) -> Last:
     return Last(
         message["key"], "", "", "",
-        int(message.get("step", 0)), int(message["timestamp"]), float(message.get("value", 0.0)),
+        int(message.get("step", 0)), int(message["timestamp"]), _value(message),
     )  # fmt: skip
+
+
+def _value(message: Mapping[str, Any]) -> float:
+    """Return the value of a point. MLflow's database keeps the largest floats for infinities."""
+    value = float(message.get("value", 0.0))
+    return math.copysign(math.inf, value) if abs(value) == sys.float_info.max else value

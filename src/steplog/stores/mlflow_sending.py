@@ -31,7 +31,7 @@ from steplog.stores.mlflow_operations import Operations
 
 T = TypeVar("T")
 
-MOST_FAULTS = 5
+MOST_FAULTS = 10
 """How often a call may make the server fall over, while it does others, before it is given up."""
 
 
@@ -56,7 +56,8 @@ class Sender:
         again = bool(batch.operations) and self._ledger.attempt(batch.journal_id, batch.before)
         early, late = _divided(batch.operations)
         refused = [*self._send_operations(batch, early, again)]
-        refused += [Refused(batch.journal_id, batch.before.offset, r) for r in self._points(batch)]
+        inside = batch.after.offset - 1  # no record begins there, so it is no operation's refusal
+        refused += [Refused(batch.journal_id, inside, each) for each in self._points(batch)]
         refused += self._send_operations(batch, late, again)
         self._arrived.clear()
         self._faults.clear()

@@ -6,8 +6,9 @@ answered, and what a crash in between repeats, the server keeps once. Reading as
 time. MLflow keeps no summaries: whoever wants one has the points sent, and they are kept in memory
 for the next question.
 
-What MLflow cannot keep: infinities (it has the largest floats in their place), the sign of zero,
-the rank and the attempt of a series, and on which dataset a point was measured without a model.
+What MLflow cannot keep: infinities (it has the largest floats in their place, and what is read here
+is infinite again), the sign of zero, the rank and the attempt of a series, and on which dataset a
+point was measured without a model.
 """
 
 from __future__ import annotations

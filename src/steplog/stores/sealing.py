@@ -11,7 +11,8 @@ full. Chunks that merely reach over one another stay as they are; readers merge 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steplog.exceptions import StoreDamaged
-from steplog.points import POINT, arrange
+from steplog.points import POINT, Columns, arrange
 from steplog.rows import OPEN_STATUSES
 from steplog.stores import chunks, tail
 from steplog.stores.connection import Chunk, Connection, Database, summaries_of
@@ -155,17 +156,25 @@ def _group(
     """Return the points of the series from index `first` to before `last`, old ones first."""
     series_ids = sealed.series_ids
     parts = [np.empty(0, POINT)]  # nothing else, where another process has just sealed them
-    for index in range(*np.searchsorted(again.owners, [first, last]).tolist()):
-        chunk = again.chunks[index]
-        try:
-            columns = chunks.read(connection, chunk)
-        except StoreDamaged:
-            # Left for `check` to report; the new points must not wait until it is repaired.
-            continue
+    begin, end = np.searchsorted(again.owners, [first, last]).tolist()
+    for chunk, columns in _readable(connection, again.chunks[begin:end]):
         sealed.taken_up.append(chunk.chunk_id)
         parts.append(tail.records(columns, chunk.series_id))
     parts += tail.read_blobs(connection, sealed.tail_ids, series_ids[first], series_ids[last - 1])
     return np.concatenate(parts)
+
+
+def _readable(connection: Connection, wanted: Sequence[Chunk]) -> Iterator[tuple[Chunk, Columns]]:
+    """Yield chunks and their points, but not those that are damaged.
+
+    These are left for `check` to report; new points must not wait until they are repaired.
+    """
+    try:
+        yield from zip(wanted, [*connection.home.read(connection, wanted)], strict=True)
+    except StoreDamaged:
+        for chunk in wanted:
+            with suppress(StoreDamaged):
+                yield chunk, chunks.read(connection, chunk)
 
 
 def _groups(sizes: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:

@@ -19,6 +19,7 @@ from steplog.exceptions import StoreError
 from steplog.places import Place
 from steplog.stores.base import Store
 from steplog.stores.http import Http, OtherServer
+from steplog.stores.mlflow_api import DENIED, locked_out
 from steplog.stores.mlflow_server import MlflowStore
 from steplog.stores.remote import RemoteStore
 
@@ -97,6 +98,8 @@ class _Server:
         about = self._http.request("GET", ABOUT)
         if about.status == 200 and b'"steplog"' in about.body:
             return "steplog"
+        if about.status in DENIED:
+            raise locked_out(self._http.name, about.status)
         version = self._http.request("GET", _VERSION)
         if about.status == 404 and version.status == 200 and version.body[:1].isdigit():
             return "mlflow"
