@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -33,31 +32,38 @@ from steplog.stores import open_store
 METRICS = 8
 TURNS = 3
 LOG = """
-import sys, time, steplog
-sys.path.insert(0, sys.argv[3])
-from shapes import noisy_float32_loss
+import sys, time, numpy, steplog
 steplog.set_tracking_uri(sys.argv[1])
 points = int(sys.argv[2])
-values = noisy_float32_loss(points // 8)
+steps = numpy.arange(points // 8)
+noise = numpy.random.default_rng(1).normal(1, 0.1, (8, steps.size))
+curve = 0.1 + 2 * numpy.exp(-5 * steps / steps.size)
+rows = (curve * noise).astype("f4").astype("f8").T.tolist()
 with steplog.start_run():
-    began = time.perf_counter()
     logs = [steplog.active_run().metric(f"loss{n}").log for n in range(8)]
-    for step, value in enumerate(values):
-        for log in logs:
+    for step, row in enumerate(rows):
+        for log, value in zip(logs, row):
             log(value, step)
-    print(1e6 * (time.perf_counter() - began) / points)
 """
 SEND = """
 import sys, time
 from steplog import places
 from steplog.ingest import Ingestor
-from steplog.stores import open_store
+from steplog.stores import open_store, wire
 place = places.resolve(sys.argv[1])
 ingestor = Ingestor(open_store(place), place.journals)
 ingestor.store.positions([])
+sent = 0
+def encoded(batch, encode=wire.encode_batch):
+    global sent
+    body = encode(batch)
+    sent += len(body)
+    return body
+wire.encode_batch = encoded
 print("ready", flush=True)
 sys.stdin.readline()
-print(ingestor.ingest().points, time.process_time(), flush=True)
+began = time.process_time()
+print(ingestor.ingest().points, time.process_time() - began, sent, flush=True)
 ingestor.close()
 """
 
@@ -82,13 +88,6 @@ def line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline()
 
 
-def sent_bytes() -> int:
-    """Return how many bytes the loopback has carried."""
-    text = Path("/proc/net/dev").read_text()
-    found = re.search(r"lo:\s*(\d+)", text)
-    return int(found[1]) if found else 0
-
-
 def cpu_seconds(process_id: int) -> float:
     """Return how long a process has computed."""
     fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
@@ -98,13 +97,12 @@ def cpu_seconds(process_id: int) -> float:
 def send(server: Server, directory: Path, clients: int, points: int) -> tuple[float, str]:
     """Have clients log offline and then send; return points a second, and more about it."""
     states = [directory / f"state{number}" for number in range(clients)]
-    here = str(Path(__file__).parent)
     for state in states:
-        run(LOG, state, server.url, str(points), here, offline=True).communicate()
+        run(LOG, state, server.url, str(points), offline=True).communicate()
     senders = [run(SEND, state, server.url) for state in states]
     for sender in senders:
         line(sender)
-    began, bytes_before = time.perf_counter(), sent_bytes()
+    began = time.perf_counter()
     busy = cpu_seconds(server.process.pid)
     for sender in senders:
         assert sender.stdin is not None
@@ -113,14 +111,14 @@ def send(server: Server, directory: Path, clients: int, points: int) -> tuple[fl
     told = [line(sender).split() for sender in senders]
     seconds = time.perf_counter() - began
     busy = cpu_seconds(server.process.pid) - busy
-    carried = sent_bytes() - bytes_before
+    sent = sum(int(each[2]) for each in told)
     for sender in senders:
         sender.communicate()
     total = sum(int(each[0]) for each in told)
     assert total == clients * points, (total, clients, points)
     computed = sum(float(each[1]) for each in told)
     more = (
-        f"{carried / total:.1f} bytes a point on the wire; "
+        f"{sent / total:.1f} bytes a point on the wire; "
         f"seconds of computing: server {busy:.2f}, clients {computed:.2f} of {seconds:.2f}"
     )
     return total / seconds, more
