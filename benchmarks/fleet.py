@@ -2,7 +2,8 @@
 
     python benchmarks/fleet.py                            # 100,000 runs: some minutes
     python benchmarks/fleet.py --clients 1000 --outage 60
-    python benchmarks/fleet.py --real 16                  # and as many real ones, to compare
+    python benchmarks/fleet.py --costs                    # what one process of a server can do here
+    python benchmarks/fleet.py --real 16                  # so many real ones, to compare
 
 Every training logs at a steady rate, and once a second sends what is new, as `steplog.background`
 does. After a failure it pauses as `steplog.stores.retrying.Patience` says: each client of the
@@ -187,8 +188,8 @@ class Simulation:
         succeeded, failed = clients[good], clients[~good]
         self._sent[succeeded] += self._flying[succeeded]
         # As `steplog.ingest` does: where a stretch was full there may be another one.
-        full = self._flying[succeeded] == STRETCH
-        self._due[succeeded[~full]] += self.fleet.period
+        last = succeeded[self._flying[succeeded] < STRETCH]
+        self._due[last] += self.fleet.period
         recovered = succeeded[self._failing[succeeded]]
         self._failing[recovered] = False
         if self._patience:
@@ -302,14 +303,21 @@ def print_pauses(fleet: Fleet, site: Site, seed: int) -> None:
 
 
 def print_spare(fleet: Fleet, site: Site, seed: int) -> None:
-    """Print how long the return takes, by how much more the site can do than it must."""
-    print("| server processes, of those that the steady load keeps busy | delivered after "
-          "| slowest answer |")  # fmt: skip
-    print("|---:|---:|---:|", flush=True)
-    for spare in (1.1, 1.5, 2.0, 3.0):
+    """Print how a site does, by how much it can do of what is asked of it."""
+    print(
+        "| server processes, of those that one batch a second of each needs | batches/s before "
+        "| points a batch | slowest answer after | given up | all is delivered after |"
+    )
+    print("|---:|---:|---:|---:|---:|---:|", flush=True)
+    for spare in (0.25, 0.5, 1.0, 1.5, 2.0):
         more = site._replace(processes=spare * needed(fleet, site))
         found = Simulation(fleet, more, [*PAUSES][-1], seed).run()
-        print(f"| {spare:g} × | {shown(found.delivered)} | {shown(found.slowest)} |", flush=True)
+        print(
+            f"| {spare:g} × | {found.steady:,.0f} "
+            f"| {fleet.clients * fleet.points / found.steady:,.0f} | {shown(found.slowest)} "
+            f"| {found.failed:,} | {shown(found.delivered)} |",
+            flush=True,
+        )
 
 
 def print_periods(fleet: Fleet, site: Site) -> None:
@@ -329,11 +337,19 @@ def main() -> None:
     parser.add_argument("--points", type=float, default=100.0, help="a second, of each client")
     parser.add_argument("--outage", type=float, default=3600.0, help="in seconds")
     parser.add_argument("--processes", type=float, default=0.0, help="of servers; 0: 1.5 × needed")
-    parser.add_argument("--process-requests", type=float, default=1_000.0, help="a second, empty")
-    parser.add_argument("--process-points", type=float, default=500_000.0, help="a second")
+    parser.add_argument("--process-requests", type=float, default=400.0, help="a second, empty")
+    parser.add_argument("--process-points", type=float, default=2_800_000.0, help="a second")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--real", type=int, default=0, metavar="N", help="real clients beside it")
+    parser.add_argument(
+        "--costs", nargs="?", const="", metavar="STORE", help="what batches cost a server here"
+    )
     options = parser.parse_args()
+    if options.costs is not None:
+        import fleet_costs
+
+        fleet_costs.measure(options.costs)
+        return
     if options.real:
         import fleet_real
 
