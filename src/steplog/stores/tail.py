@@ -149,7 +149,7 @@ def oldest(connection: Connection, run_no: int, enough: int, per_series: int) ->
 
 
 def summarise_blobs(
-    connection: Connection, tail_ids: Iterable[int]
+    connection: Connection, tail_ids: Sequence[int]
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.void]]:
     """Return the series of these blobs, ascending, and what is known of their points there.
 
@@ -167,7 +167,7 @@ def summarise_blobs(
 
 
 def read_blobs(
-    connection: Connection, tail_ids: Iterable[int], first: int, last: int
+    connection: Connection, tail_ids: Sequence[int], first: int, last: int
 ) -> list[npt.NDArray[np.void]]:
     """Return what these blobs hold of the series from number `first` to number `last`."""
     bounds = np.array([first, last], POINT["series"])
@@ -187,10 +187,11 @@ def read_run(connection: Connection, run_no: int) -> npt.NDArray[np.void]:
     return arrange(np.concatenate([np.empty(0, POINT), *pieces]))
 
 
-def _blobs(connection: Connection, tail_ids: Iterable[int]) -> Iterator[npt.NDArray[np.void]]:
-    for tail_id in tail_ids:
-        rows = connection.execute("SELECT points FROM tail WHERE tail_id = ?", (tail_id,))
-        yield from (np.frombuffer(blob, POINT) for [blob] in rows)
+def _blobs(connection: Connection, tail_ids: Sequence[int]) -> Iterator[npt.NDArray[np.void]]:
+    among = connection.dialect.among("tail_id")
+    query = f"SELECT points FROM tail WHERE {among} ORDER BY tail_id"
+    for [blob] in connection.stream(query, (connection.dialect.listed(tail_ids),)):
+        yield np.frombuffer(blob, POINT)
 
 
 def _ensure_runs(connection: Connection, batch: Batch, run_ids: Iterable[str]) -> None:
