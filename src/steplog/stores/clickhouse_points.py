@@ -195,22 +195,6 @@ def size(servers: Servers, shard: Shard) -> tuple[int, int]:
     return int(taken), int(rows)
 
 
-def _behind(servers: Servers, shard: Shard) -> bool:
-    """Tell whether a replica of a shard waits for what another one has: each may lack a part.
-
-    Raises:
-        StoreError: one of them does not answer.
-
-    """
-    database, _, table = shard.points_table.partition(".")
-    query = (
-        "SELECT is_readonly OR queue_size > 0 OR active_replicas < total_replicas "
-        f"FROM system.replicas WHERE database = '{database}' AND table = '{table}'"
-    )
-    replicas = servers.shards()[shard.name]
-    return any(int(waits) for server in replicas for [waits] in server.rows(query))
-
-
 def _catches_up(server: Server, shard: Shard) -> bool:
     """Say whether a replica, or another one by its account, has still something to fetch."""
     database, _, table = shard.points_table.partition(".")
