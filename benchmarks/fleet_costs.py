@@ -9,18 +9,17 @@ computes, so that other programs of the machine do not matter much.
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import tempfile
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-
-from serving import Server, serving
 
 from steplog.journal import PAGE, SLOT
 from steplog.operations import SeriesKey
@@ -64,20 +63,33 @@ def batches(steps: int, number: int) -> list[Batch]:
     return found
 
 
-def computed(server: Server) -> float:
+@contextmanager
+def serving(store: str) -> Iterator[str]:
+    """Run a server; give the URL where it listens."""
+    command = [sys.executable, "-m", "steplog", "server", "--port", "0", "--store", store]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().split()[-1]
+        finally:
+            process.terminate()
+
+
+def computed(url: str) -> float:
     """Return for how many seconds a server has computed."""
-    text = server.request("GET", "/metrics").body.decode()
+    with urlopen(f"{url}/metrics") as answer:
+        text = answer.read().decode()
     found = re.findall(r"^process_cpu_seconds_total\{.*\} ([\d.e+-]+)", text, re.MULTILINE)
     return sum(map(float, found))
 
 
-def send(server: Server, all_batches: list[list[Batch]]) -> int:
+def send(url: str, all_batches: list[list[Batch]]) -> int:
     """Send batches from threads, for some seconds; return how many were taken."""
     deadline = time.monotonic() + SECONDS
     taken = [0] * len(all_batches)
 
     def work(number: int) -> None:
-        with closing(open_store(resolve(server.url))) as store:
+        with closing(open_store(resolve(url))) as store:
             for batch in all_batches[number]:
                 if time.monotonic() > deadline:
                     return
@@ -105,14 +117,14 @@ def measure(store: str) -> None:
     for steps in (1, 5, 327):
         with (
             tempfile.TemporaryDirectory(prefix="steplog-costs-") as directory,
-            serving(Path(store or directory) / ("" if store else "store")) as server,
+            serving(store or str(Path(directory) / "store")) as url,
         ):
             clients = [batches(steps, number + 100 * steps) for number in range(THREADS)]
             size = len(encode_batch(clients[0][1])) / clients[0][1].points.size
-            send(server, [each[:1] for each in clients])  # the runs, and what is loaded late
-            before = computed(server)
-            count = send(server, [each[1:] for each in clients])
-            costs[steps] = (computed(server) - before) / count
+            send(url, [each[:1] for each in clients])  # the runs, and what is loaded late
+            before = computed(url)
+            count = send(url, [each[1:] for each in clients])
+            costs[steps] = (computed(url) - before) / count
         print(
             f"| {METRICS * steps:,} points | {size:.1f} | {count:,} | {1e3 * costs[steps]:.2f} ms |"
         )
