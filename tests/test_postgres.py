@@ -18,8 +18,10 @@ import psycopg
 import pytest
 from services.postgres import PostgresCluster
 
+import steplog
 from steplog.exceptions import FormatTooNew, StoreDamaged, StoreError
 from steplog.operations import SeriesKey
+from steplog.places import resolve
 from steplog.stores import migrations, open_store, upgrade_store
 from steplog.stores.base import START, Damage, Store
 from steplog.stores.chunks import InCatalog
@@ -423,3 +425,35 @@ def test_a_standby_answers_readers_and_refuses_writers(postgres_cluster: Postgre
         postgres_cluster.fail_over()
         assert insistently(partial(standby.apply, batch)) == []
         assert read(standby) == [(0, 0, 1.0), (1, 0, 1.0)]
+
+
+# A training --------------------------------------------------------------------------------------
+
+
+def test_a_training_logs_into_a_database(postgres_store_uri: str) -> None:
+    """What a program logs into a database is read by others, and nothing stays in its spool."""
+    script = """
+import math, sys
+import steplog as mlflow
+
+mlflow.set_tracking_uri(sys.argv[1])
+mlflow.set_experiment("digits")
+with mlflow.start_run(run_name="one") as run:
+    mlflow.log_params({"lr": 0.1, "odd": "a\\0b"})
+    for step in range(1000):
+        mlflow.log_metric("loss", math.nan if step == 7 else step / 8, step)
+    assert mlflow.read(run.info.run_id, "loss")[0].step.size == 1000
+print(run.info.run_id)
+"""
+    command = [sys.executable, "-c", script, postgres_store_uri]
+    run_id = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    steplog.set_tracking_uri(postgres_store_uri)
+    [series] = steplog.read(run_id, "loss")
+    assert series.step.tolist() == [*range(1000)]
+    run = steplog.get_run(run_id)
+    assert (run.info.status, run.data.params) == ("FINISHED", {"lr": "0.1", "odd": "a\0b"})
+    [found] = steplog.search_runs(
+        experiment_names=["digits"], filter_string="metrics.loss > 124", output_format="list"
+    )
+    assert found.info.run_id == run_id
+    assert [*Path(resolve(postgres_store_uri).journals).glob("*")] == []
