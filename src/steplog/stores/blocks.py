@@ -256,7 +256,7 @@ def _change(
         gone += replaced
         owners += one.series_ids.tolist() * made.size
         summaries.append(made)
-    return _Change(gone, owners, np.concatenate(summaries))
+    return _Change(gone, owners, np.concatenate(summaries, dtype=SUMMARY))
 
 
 def _weave(

@@ -34,6 +34,7 @@ from steplog.stores.clickhouse_points import Shard
 from steplog.stores.connection import Chunk, Connection
 from steplog.stores.postgres import PostgresStore
 from steplog.stores.postgres_database import PostgresDatabase
+from steplog.summary import SUMMARY
 
 _BLOCK_OF_RUNS = 2
 """A block of many runs is worth so many times the points for which one run would be sealed."""
@@ -255,7 +256,8 @@ def _together(
         asked = before[index] + counts[index] - before[begins[-1]]
         if skipped[index - 1] > _SKIPPED or asked > _READ_AT_ONCE:
             begins.append(index)
-    summaries = np.concatenate([each.summary for each in stretches])
+    # With the type given, for finding it out takes longer than all the rest.
+    summaries = np.concatenate([each.summary for each in stretches], dtype=SUMMARY)
     for begin, end in pairwise([*begins, len(stretches)]):
         apart = np.flatnonzero(np.diff(place[begin:end]) != 1) + 1
         yield np.split(summaries[begin:end], apart)

@@ -154,7 +154,9 @@ def weave(
     for gap in np.unique(gaps):
         parts.append(_summarise(new.take(left).take(gaps == gap), int(exponent)))
     ids += [np.full(part.size, -1) for part in parts[1:]]
-    return _joined(np.concatenate(parts), np.concatenate(ids), int(exponent), known.size)
+    return _joined(
+        np.concatenate(parts, dtype=SUMMARY), np.concatenate(ids), int(exponent), known.size
+    )
 
 
 def beside(new: Columns, total: Summaries) -> Summaries:
@@ -190,7 +192,7 @@ def _joined(summaries: Summaries, ids: Index, exponent: int, known: int) -> Wove
             kept.append(last_id)
         last, last_id = following, following_id
     gone = np.setdiff1d(np.arange(known), np.array(kept, np.int64))
-    return Woven(gone, np.concatenate([np.zeros(0, SUMMARY), *made]))
+    return Woven(gone, np.concatenate([np.zeros(0, SUMMARY), *made], dtype=SUMMARY))
 
 
 def _are_one(a: Summaries, b: Summaries, exponent: Index) -> npt.NDArray[np.bool_]:
