@@ -28,6 +28,7 @@ from steplog.backend import backend
 from steplog.exceptions import StoreError
 from steplog.places import resolve
 from steplog.query import Condition, Field, Order, Query
+from steplog.stores import mlflow_ledger
 from steplog.stores.servers import FILE
 
 pytestmark = [pytest.mark.long, pytest.mark.slow]
@@ -257,6 +258,35 @@ def test_a_killed_training_is_finished_by_the_next(
     assert client.statuses([record]) == ["LOST"]
     [theirs] = client.store.runs([their.create_run(run.info.experiment_id).info.run_id])
     assert client.statuses([theirs]) == ["RUNNING"]  # of whom nobody here can know
+
+
+@pytest.mark.filterwarnings("ignore::steplog.SteplogWarning")
+def test_a_ledger_that_is_lost_doubles_nothing(
+    server: MlflowServer, their: Any, name: str, state: Path
+) -> None:
+    """Who has forgotten what was sent sends it again, and changes nothing of what is there."""
+    steplog.set_tracking_uri(server.url)
+    steplog.set_experiment(name)
+    with steplog.start_run():
+        model = steplog.initialize_logged_model("net", params={"depth": "3"})
+        steplog.log_model_params({"width": "7"}, model.model_id)
+        steplog.log_outputs([steplog.entities.LoggedModelOutput(model.model_id, 4)])
+        for step in range(2_500):
+            steplog.log_metric("acc", 0.5, step, model_id=model.model_id)
+        deliver()
+        before = server.counts("metrics"), server.counts("logged_model_metrics")
+        for ledger in state.rglob(mlflow_ledger.FILE):
+            ledger.unlink()
+        with steplog.start_run(nested=True):
+            steplog.log_metric("more", 1.0)
+        deliver()
+    deliver()
+    run, nested = runs_of(their, name)
+    assert nested.data.tags["mlflow.parentRunId"] == run.info.run_id
+    assert len(their.search_logged_models([run.info.experiment_id])) == 1
+    assert server.counts("metrics") == before[0] + 1
+    assert server.counts("logged_model_metrics") == before[1]
+    assert told(steplog.Client()) == []
 
 
 class Losing(Proxy):

@@ -90,11 +90,7 @@ class Ledger:
             ]
 
     def theirs(self, kind: Kind, ours: str) -> str | None:
-        """Return the server's id of what we call `ours`.
-
-        None where it is not known; the empty text where it was about to be created, and nobody
-        knows whether it was.
-        """
+        """Return the server's id of what we call `ours`; None or nothing where it is not known."""
         with self._lock:
             self._refresh()
             return self._theirs.get((kind, ours))
@@ -112,7 +108,7 @@ class Ledger:
             return [ours for known, ours in self._theirs if known == kind and ours.startswith(text)]
 
     def pair(self, kind: Kind, ours: str, theirs: str) -> None:
-        """Remember which of the server's ids is ours; the empty text says: is being created."""
+        """Remember which of the server's ids is ours; the empty text says: none any more."""
         with self._lock:
             if self.theirs(kind, ours) != theirs:
                 self._note({"kind": kind, "ours": ours, "theirs": theirs})

@@ -1,7 +1,8 @@
 """Operations as calls to an MLflow server.
 
-Each may be performed again after an answer was lost. Most of MLflow's calls do not mind; where one
-would do something twice, or be refused for having been done, it is looked up first what is there.
+Each may be performed again after an answer was lost, or the ledger was. Most of MLflow's calls do
+not mind; where one would do something twice, or be refused for having been done, it is looked up
+first what is there.
 
 What is not here: points (`mlflow_points`), in which order things are sent and what becomes of those
 that are declined (`mlflow_sending`).
@@ -182,7 +183,7 @@ class Operations:
                 experiment = self._experiment(operation.experiment_id, operation.experiment_name)
                 if theirs:
                     self._fill_in(theirs, operation, experiment)
-                elif theirs is None or self._ids.tagged_run(ours, [experiment]) is None:
+                elif self._ids.tagged_run(ours, [experiment]) is None:
                     self._begin_run(operation, experiment)
             except Declined:
                 self._missed[ours] = float("-inf")  # it will not come any more
@@ -205,8 +206,6 @@ class Operations:
         tags: Mapping[str, str] = {},
         user_id: str = "",
     ) -> str:
-        # Noted before it is asked for: after a crash, it is known that there may be one already.
-        self._ledger.pair("run", ours, "")
         body = {
             "experiment_id": experiment,
             "user_id": user_id,
@@ -307,9 +306,7 @@ class Operations:
         ours = operation.model_id
         with self._ledger.holding(f"model-{ours}"):
             theirs = self._ledger.theirs("model", ours)
-            if theirs == "":
-                theirs = self._ids.tagged_model(ours)
-            theirs = theirs or self._new_model(operation)
+            theirs = theirs or self._ids.tagged_model(ours) or self._new_model(operation)
         if operation.status != "PENDING":
             self._set_status(theirs, operation.status)
 
@@ -325,7 +322,6 @@ class Operations:
             "tags": pairs({**operation.tags, TAGS["model"]: ours}),
         }
         body = {name: value for name, value in body.items() if value}
-        self._ledger.pair("model", ours, "")
         answer = self._api.post("logged-models", body, once=True)
         theirs = str(answer["model"]["info"]["model_id"])
         self._ledger.pair("model", ours, theirs)
