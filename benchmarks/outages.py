@@ -25,6 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+import trainings
 import troubles
 
 HEADINGS = ("", "times", "points returned", "lost", "changed", "doubled", "strange", "damages",
@@ -58,15 +59,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(troubles.TROUBLES))
     parser.add_argument("--times", type=int, default=0, help="of each kind; else as many as it has")
+    parser.add_argument(
+        "--rate", type=int, default=25_000, help="steps a second of each training, of 4 metrics"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of when and how it happens")
     arguments = parser.parse_args()
     unknown = set(arguments.kinds) - set(troubles.TROUBLES)
     if unknown:
         parser.error(f"there is no {', '.join(sorted(unknown))}")
+    trainings.RATE = arguments.rate
     print(ROW.format(*HEADINGS))
     kinds = arguments.kinds or list(troubles.TROUBLES)
     results = [make(name, arguments.times, arguments.seed) for name in kinds]
-    print(f"seed {arguments.seed}")
+    print(f"seed {arguments.seed}, {arguments.rate:,} steps a second")
     sys.exit(not all(results))
 
 
