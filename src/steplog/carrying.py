@@ -46,7 +46,6 @@ class Seen:
         open_runs: the runs that had not ended, as the source knew them.
         experiments: all of them, likewise.
         models: those that were not ready, likewise.
-        writers: run and writer of those that the target knows.
 
     """
 
@@ -54,7 +53,6 @@ class Seen:
         self.open_runs: dict[str, RunRecord] = {}
         self.experiments: dict[str, ExperimentRecord] = {}
         self.models: dict[str, ModelRecord] = {}
-        self.writers: set[tuple[str, str]] = set()
         self._digests: dict[str, bytes] = {}
 
     def has(self, run_id: str, digest: bytes) -> bool:
@@ -210,23 +208,6 @@ class Carrier:
         for note in self._notes:
             note()
 
-    def introduce_writers(self) -> set[str]:
-        """Tell the target which writers log to runs that have not ended, and return these writers.
-
-        As long as it then hears of them (`Store.beat`), it does not take these runs for lost.
-        """
-        found: defaultdict[str, list[str]] = defaultdict(list)
-        for run_id, record in self._seen.open_runs.items():
-            if record.row.lifecycle_stage == ACTIVE:
-                for writer_id in record.writers & self._live:
-                    found[writer_id].append(run_id)
-        for writer_id, run_ids in found.items():
-            new = {(run_id, writer_id) for run_id in run_ids} - self._seen.writers
-            if new:
-                self.outbox.introduce(writer_id, [UpdateRun(run_id, 0) for run_id, _ in new])
-                self._seen.writers |= new
-        return {*found}
-
     # -- one of them ------------------------------------------------------------------------------
 
     def _carry_run(self, record: RunRecord, known: RunRecord | None, pairs: Sequence[Pair]) -> None:
@@ -234,8 +215,7 @@ class Carrier:
         points = self.outbox.points
         live = not record.writers.isdisjoint(self._live)
         before = self._seen.open_runs.get(row.run_id)
-        if known is not None and row.status in OPEN_STATUSES:
-            self._seen.writers.update((row.run_id, writer_id) for writer_id in known.writers)
+        self._introduce(record, known)
         found = run_differences(record, known, home, live=live, before=before)
         self._do(found, home, [row.run_id] if row.lifecycle_stage == ACTIVE else [])
         for series, theirs in pairs:
@@ -243,6 +223,20 @@ class Carrier:
                 self.outbox.log(series.key, piece)
         if found.operations or self.outbox.points > points:
             self.sent.add(row.run_id)
+
+    def _introduce(self, record: RunRecord, known: RunRecord | None) -> None:
+        """Have the target know the live writers of a run, before it knows the run.
+
+        As long as it hears of them (`Store.beat`), it does not take the run for lost.
+        """
+        writers = record.writers & self._live
+        if known is not None:
+            writers -= known.writers
+        stages = {each.row.lifecycle_stage for each in (record, known or record)}
+        if record.row.status in OPEN_STATUSES and stages == {ACTIVE}:
+            for writer_id in sorted(writers):
+                with self.outbox.signed(writer_id):
+                    self.outbox.do([UpdateRun(record.row.run_id, record.row.start_time)])
 
     def _do(self, found: Differences, home: ExperimentRow, stays: Sequence[str] = ()) -> None:
         """Send what was found of a run or model; `stays` names the run where it is active."""

@@ -6,7 +6,8 @@ of it: who fills an outbox can find out again what is missing (`steplog.sync`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from uuid import uuid4
 
 import numpy as np
@@ -82,15 +83,21 @@ class Outbox:
         points = np.concatenate([np.empty(0, POINT), *self._points])
         self._forget()
         if operations or points.size:
-            self._send(self._writer_id, operations, points, numbers)
+            self._send(operations, points, numbers)
         self._unsealed += points.size
         if self._unsealed >= _SEAL_POINTS:
             self.seal()
 
-    def introduce(self, writer_id: str, operations: Sequence[Operation]) -> None:
-        """Send operations in the name of another writer, whom the store shall know by them."""
+    @contextmanager
+    def signed(self, writer_id: str) -> Iterator[None]:
+        """Send what is given meanwhile as if this writer had logged it."""
         self.flush()
-        self._send(writer_id, operations, np.empty(0, POINT), {})
+        own, self._writer_id = self._writer_id, writer_id
+        try:
+            yield
+            self.flush()
+        finally:
+            self._writer_id = own
 
     def seal(self) -> None:
         """Have the store sort what it was sent, as far as that is due."""
@@ -111,7 +118,6 @@ class Outbox:
 
     def _send(
         self,
-        writer_id: str,
         operations: Sequence[Operation],
         points: npt.NDArray[np.void],
         numbers: dict[SeriesKey, int],
@@ -122,7 +128,7 @@ class Outbox:
         after = Position(before.offset + SLOT * (len(operations) + points.size))
         numbered = [(before.offset + SLOT * i, each) for i, each in enumerate(operations)]
         series = {number: key for key, number in numbers.items()}
-        batch = Batch(self._journal_id, writer_id, before, after, numbered, points, series)
+        batch = Batch(self._journal_id, self._writer_id, before, after, numbered, points, series)
         try:
             refused = self._store.apply(batch)
             if refused is None:  # the store had it, its answer was lost, and it was asked again

@@ -127,10 +127,12 @@ class Sync:
 
         """
         outcome = Outcome()
-        carrier = Carrier(self._source, self._target, self._seen, self._live(), dry=self._dry)
+        live = self._live()
+        carrier = Carrier(self._source, self._target, self._seen, live, dry=self._dry)
         experiments = self._experiments()
         carrier.begin_experiments(experiments)
         for run_ids in _groups(self._run_ids(everything)):
+            self._tell_of_writers(live)
             carrier.carry_runs(run_ids)
             outcome.runs += len(run_ids)
             self._advance(len(run_ids))
@@ -140,7 +142,6 @@ class Sync:
         carrier.finish()
         outcome.operations, outcome.points = carrier.outbox.operations, carrier.outbox.points
         outcome.kept, outcome.sent = carrier.kept, carrier.sent
-        self._tell_of_live_writers(carrier)
         outcome.refused = carrier.outbox.refused
         return outcome
 
@@ -212,11 +213,10 @@ class Sync:
 
     # -- who is alive -----------------------------------------------------------------------------
 
-    def _tell_of_live_writers(self, carrier: Carrier) -> None:
-        """Have the target know which of the runs are logged to just now."""
-        writers = carrier.introduce_writers()
-        if writers and not self._dry and time.monotonic() - self._beaten > BEAT_SECONDS:
-            self._target.beat(sorted(writers))
+    def _tell_of_writers(self, live: frozenset[str]) -> None:
+        """Have the target hear of the writers that live, often enough not to take them for dead."""
+        if live and not self._dry and time.monotonic() - self._beaten > BEAT_SECONDS:
+            self._target.beat(sorted(live))
             self._beaten = time.monotonic()
 
 

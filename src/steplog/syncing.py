@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
@@ -26,6 +26,9 @@ from steplog.working import interruptible, progress, tell
 
 if TYPE_CHECKING:
     from steplog.sync import Chosen, Outcome
+
+Choose: TypeAlias = "Callable[[Store], Chosen]"
+"""Says which runs of a store are meant."""
 
 WATCH_SECONDS = 1.0
 REST = 20
@@ -79,12 +82,14 @@ def sync(
     begin = _Source(source)
     if begin.place.uri == end.uri:
         raise click.UsageError("SOURCE and TARGET are the same.")
+    if not watch:
+        begin.store()  # which may fail, before a target is made
     with _opened(end, dry_run) as store:
-        chosen = _chosen(begin.store(), runs, experiments)
+        choose = partial(_chosen, runs=runs, experiments=experiments)
         if watch:
-            outcome = _watch(begin, store, chosen, f"{begin.place.name} for {end.name}")
+            outcome = _watch(begin, store, choose, f"{begin.place.name} for {end.name}")
         else:
-            outcome = _once(begin, store, chosen, dry=dry_run, verify=verify)
+            outcome = _once(begin, store, choose, dry=dry_run, verify=verify)
     return _report(begin.place, end, outcome, dry_run)
 
 
@@ -101,16 +106,17 @@ class _Source:
         self._backend = backend(uri)
         self.place = self._backend.place
         self._files: dict[str, int] = {}
-        if not self._backend.exists():
-            raise click.ClickException(f"There is no store in {self.place.name}.")
 
     def store(self) -> Store:
         """Return the store with all that was logged until now.
 
         Raises:
+            StoreError: it is not there, or cannot be read now.
             StoreDamaged: it is a copy whose parts do not fit together.
 
         """
+        if not self._backend.exists():
+            raise StoreError(f"There is no store in {self.place.name}.")
         if self.place.kind != "directory":
             return self._backend.store()
         try:
@@ -191,10 +197,11 @@ def _experiment_ids(store: Store, name: str) -> list[str]:
     return [each.row.experiment_id for each in found]
 
 
-def _once(source: _Source, target: Store, chosen: Chosen, *, dry: bool, verify: bool) -> Outcome:
+def _once(source: _Source, target: Store, choose: Choose, *, dry: bool, verify: bool) -> Outcome:
     from steplog.sync import Outcome, Sync
 
     outcome, store, times = Outcome(), source.store(), 2 if verify else 1
+    chosen = choose(store)
     with progress("Comparing", lambda: times * Sync(store, target, chosen).size()) as advance:
         looker = Sync(store, target, chosen, source.live_writers, dry=dry, advance=advance)
         outcome.add(looker.look())
@@ -203,14 +210,14 @@ def _once(source: _Source, target: Store, chosen: Chosen, *, dry: bool, verify: 
     return outcome
 
 
-def _watch(source: _Source, target: Store, chosen: Chosen, sides: str) -> Outcome:
+def _watch(source: _Source, target: Store, choose: Choose, sides: str) -> Outcome:
     """Sync until SIGINT or SIGTERM, and return what was sent in all."""
     from steplog.sync import Outcome
 
     outcome, trouble = Outcome(), ""
     with interruptible() as interrupted:
         tell(f"Watching {sides}; Ctrl-C ends it.")
-        watch = _Watch(source, target, chosen, interrupted)
+        watch = _Watch(source, target, choose, interrupted)
         with suppress(_Interrupted):
             while True:
                 try:
@@ -239,12 +246,12 @@ class _Watch:
         self,
         source: _Source,
         target: Store,
-        chosen: Chosen,
+        choose: Choose,
         interrupted: Callable[[float], bool],
     ) -> None:
         self._source = source
         self._target = target
-        self._chosen = chosen
+        self._choose = choose
         self._interrupted = interrupted
         self._store: Store | None = None
         self._due = 0.0
@@ -256,7 +263,8 @@ class _Watch:
         store = self._source.store()
         if store is not self._store:
             live = self._source.live_writers
-            self._sync = Sync(store, self._target, self._chosen, live, advance=self._advance)
+            chosen = self._choose(store)
+            self._sync = Sync(store, self._target, chosen, live, advance=self._advance)
             self._store, self._due = store, 0.0
         began = time.monotonic()
         everything = began >= self._due
