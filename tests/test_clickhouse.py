@@ -409,6 +409,35 @@ def test_upgrading_again_changes_nothing(
     assert read(store) == curve(0, 100)
 
 
+def test_a_catalog_is_restored(
+    store: Store, postgres_uri: str, clickhouse_database: ClickHouse
+) -> None:
+    """Points that an older copy of a catalog does not know are never mixed with those to come."""
+    feed = Feed(store)
+    feed.log("loss", *curve(0, 1000))
+    store.seal(RUN)
+    store.close()
+    server, _, name = postgres_uri.rpartition("/")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}_copy TEMPLATE {name}".encode())
+    for first in (500, 1500):
+        feed.log("loss", *curve(first, first + 1000))
+        feed.log("only in one", *curve(0, 100))
+        store.seal(RUN)
+    with pytest.raises(StoreError, match="holds 2 blocks of points"):
+        upgrade_store(f"{server}/{name}_copy")
+    upgrade_store(f"{server}/{name}_copy", drop_newer_points=True)
+    with closing(open_store(f"{server}/{name}_copy")) as copy:
+        assert read(copy) == curve(0, 1000)
+        Feed(copy).log("only in the other", *curve(50, 150))
+        Feed(copy).log("loss", *curve(900, 1200))
+        assert copy.seal(RUN) == 400
+        assert read(copy, "only in the other") == curve(50, 150)
+        assert read(copy, "loss") == curve(0, 1200)
+        assert damages(copy) == []
+    store.purge([RUN])  # nobody may use both
+
+
 def test_other_shards_are_refused(
     store: Store,
     postgres_uri: str,
@@ -437,3 +466,12 @@ def test_where_points_live_is_decided_once(
         open_store(postgres_uri)
     with pytest.raises(StoreError, match="steplog sync"):
         upgrade_store(postgres_uri)
+
+
+def test_who_does_not_know_where_points_live_is_refused(
+    store: Store, postgres_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process without STEPLOG_POINTS_URI would keep points where nobody else looks: it is told."""
+    monkeypatch.delenv("STEPLOG_POINTS_URI")
+    with pytest.raises(StoreError, match="STEPLOG_POINTS_URI"):
+        open_store(postgres_uri)
