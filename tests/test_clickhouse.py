@@ -471,7 +471,7 @@ def test_where_points_live_is_decided_once(
 def test_who_does_not_know_where_points_live_is_refused(
     store: Store, postgres_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process without STEPLOG_POINTS_URI would keep points where nobody else looks: it is told."""
+    """Without STEPLOG_POINTS_URI points would be kept where nobody else looks: that is told."""
     monkeypatch.delenv("STEPLOG_POINTS_URI")
     with pytest.raises(StoreError, match="STEPLOG_POINTS_URI"):
         open_store(postgres_uri)
