@@ -31,7 +31,13 @@ def _command(function: Callable[..., Report]) -> click.Command:
 
 
 @_command
-def upgrade(uri: str | None) -> Report:
+@click.option(
+    "--drop-newer-points",
+    is_flag=True,
+    help="Remove from ClickHouse the points that a catalog does not know of: it was restored from "
+    "a copy, and takes the place of a newer one.",
+)
+def upgrade(uri: str | None, drop_newer_points: bool) -> Report:
     """Make the tables of a store, or bring them to the newest format.
 
     A database needs this before it is used for the first time, and where a newer steplog says so;
@@ -45,7 +51,7 @@ def upgrade(uri: str | None) -> Report:
     from steplog import pages
 
     place = _place(uri)
-    before, after = upgrade_store(place)
+    before, after = upgrade_store(place, drop_newer_points=drop_newer_points)
     document: dict[str, object] = {"store": place.name, "before": before, "after": after}
     return Report(document, partial(pages.upgrade_page, place.name, before, after))
 

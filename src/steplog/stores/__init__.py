@@ -46,11 +46,15 @@ def open_store(where: Place | str | os.PathLike[str], timeout: float = 30.0) -> 
         return _open_database(place, timeout)
 
 
-def upgrade_store(where: Place | str | os.PathLike[str]) -> tuple[int, int]:
+def upgrade_store(
+    where: Place | str | os.PathLike[str], *, drop_newer_points: bool = False
+) -> tuple[int, int]:
     """Make the tables of a store, or bring them to the newest format.
 
     Args:
         where: a place, or a tracking URI.
+        drop_newer_points: where a catalog was restored from a copy, remove from ClickHouse what it
+            does not know of.
 
     Returns:
         Their format before (0: there were none) and after.
@@ -80,7 +84,7 @@ def upgrade_store(where: Place | str | os.PathLike[str]) -> tuple[int, int]:
             if points_uri:
                 from steplog.stores import clickhouse
 
-                clickhouse.upgrade(place.uri, points_uri)
+                clickhouse.upgrade(place.uri, points_uri, drop_newer=drop_newer_points)
             return revisions
     raise invalid(f"The tables behind {place.name} are changed where that server stands.")
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby, pairwise
@@ -31,7 +32,7 @@ from steplog.points import Columns
 from steplog.stores import blocks, clickhouse_points, sealing
 from steplog.stores.clickhouse_client import Server, Servers, parse
 from steplog.stores.clickhouse_points import Shard
-from steplog.stores.connection import Chunk, Connection
+from steplog.stores.connection import Chunk, Connection, Database
 from steplog.stores.postgres import PostgresStore
 from steplog.stores.postgres_database import PostgresDatabase
 from steplog.summary import SUMMARY
@@ -42,6 +43,7 @@ _READ_AT_ONCE = 1 << 19
 """So many points are asked for together: 12 MB."""
 _SKIPPED = 1 << 15
 """So many points between those that are wanted are read sooner than another question is asked."""
+_POLL_SECONDS = 0.1
 _UPGRADE = "Run `steplog db upgrade` with the same STEPLOG_POINTS_URI first."
 
 
@@ -178,34 +180,71 @@ class ClickHouseStore(PostgresStore):
             self._trouble = ""
 
 
-def upgrade(uri: str, points_uri: str, timeout: float = 30.0) -> None:
+def upgrade(uri: str, points_uri: str, timeout: float = 30.0, *, drop_newer: bool = False) -> None:
     """Make the tables of points, on every server, and remember which shards there are.
 
     Args:
         uri: ``postgresql://…``, a catalog of the present revision.
         points_uri: ``clickhouse://…``; all of its servers must answer …
         timeout: … each within so many seconds.
+        drop_newer: remove points of which the catalog does not know: it was restored from a copy.
 
     Raises:
-        StoreError: a server does not answer, or they are other shards than those that the points
-            of this catalog were distributed to.
+        StoreError: a server does not answer; or they are other shards than those that the points
+            of this catalog were distributed to; or they hold newer points, and `drop_newer` is not
+            given.
 
     """
     servers = Servers(parse(points_uri), timeout)
     database = PostgresDatabase(uri, timeout, InClickHouse(servers))
     try:
         found = servers.shards()
-        with database.writing(durable=True) as connection:
-            # Of two at once, the second one finds what the first one has written down.
-            connection.execute("LOCK TABLE shards IN EXCLUSIVE MODE")
+        with _alone(database) as connection:
             shards = blocks.read_shards(connection) or _found(connection, servers, found)
         _expect(shards, found)
         for shard in shards:
             for server in found[shard.name]:
                 clickhouse_points.create(server, shard.points_table, servers.target.cluster)
+        with _alone(database) as connection:
+            for shard in blocks.read_shards(connection):
+                _compare(connection, shard, found[shard.name], drop_newer=drop_newer)
     finally:
         database.close()
         servers.close()
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[Connection]:
+    """Lend a connection that writes, while nobody seals and nobody else upgrades."""
+    with database.writing(durable=True) as connection:
+        connection.execute("LOCK TABLE shards IN EXCLUSIVE MODE")
+        yield connection
+
+
+def _compare(
+    connection: Connection, shard: Shard, replicas: Sequence[Server], *, drop_newer: bool
+) -> None:
+    """See that a shard has no blocks of which the catalog does not know, or remove them."""
+    query = "SELECT count(*) FROM claims WHERE number = ?"
+    [claimed] = connection.execute(query, (shard.number,)).fetchone()
+    newest = max(clickhouse_points.newest_block(server, shard) for server in replicas)
+    if newest <= shard.sealed + claimed:
+        return
+    if not drop_newer:
+        raise StoreError(
+            f"ClickHouse holds {newest - shard.sealed} blocks of points in {shard.points_table} of "
+            "which this catalog does not know. Is it an older copy of a catalog that is in use? "
+            "Then give it other servers. If it was restored and takes the other one's place: "
+            "steplog db upgrade --drop-newer-points"
+        )
+    clickhouse_points.forget_newer(replicas[0], shard)
+    left = newest
+    while left > shard.sealed:
+        time.sleep(_POLL_SECONDS)
+        left = max(clickhouse_points.newest_block(server, shard) for server in replicas)
+        connection.execute("SELECT 1")  # or the database would take us for dead
+    # Its numbers are not given again, for replicas remember the blocks that had them.
+    connection.execute("UPDATE shards SET sealed = ? WHERE number = ?", (newest, shard.number))
 
 
 def _found(

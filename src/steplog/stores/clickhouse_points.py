@@ -145,7 +145,6 @@ def read(
         f"SELECT step, timestamp, value FROM {shard.points_table} WHERE series_id = {series_id} "
         f"AND seniority >= {_seniority(shard.sealed)} AND {window}"
     )
-
     found: list[Columns] = []
 
     def ask(server: Server) -> list[Columns]:
@@ -164,6 +163,9 @@ def read(
         if any(_catches_up(server, shard) for server in servers.replicas(shard.name)):
             text = f"{error.message} Its replicas are catching up: try again."
             raise StoreError(text) from error
+    try:
+        return servers.first(shard.name, ask)  # who was behind a moment ago may have caught up
+    except Incomplete as error:
         raise StoreDamaged(error.message) from error
 
 
@@ -177,6 +179,20 @@ def remove(servers: Servers, shard: Shard, series_ids: Sequence[int]) -> None:
     listed = ", ".join(map(str, series_ids))
     statement = f"ALTER TABLE {shard.points_table} DELETE WHERE series_id IN ({listed})"
     servers.first(shard.name, lambda server: server.run(statement))
+
+
+def newest_block(server: Server, shard: Shard) -> int:
+    """Return the number of the newest block of which a replica has rows; 0 where it has none."""
+    found = server.select(f"SELECT min(seniority) AS least FROM {shard.points_table}")
+    # Of no rows there is no row, or a row of 0, as the server is old or new.
+    least = int(found["least"].min(initial=_MOST_BLOCKS)) if found else _MOST_BLOCKS
+    return _MOST_BLOCKS - (least or _MOST_BLOCKS)
+
+
+def forget_newer(server: Server, shard: Shard) -> None:
+    """Have all rows of blocks removed that do not count, which ClickHouse does some time later."""
+    newer = f"seniority < {_seniority(shard.sealed)}"
+    server.run(f"ALTER TABLE {shard.points_table} DELETE WHERE {newer}")
 
 
 def size(servers: Servers, shard: Shard) -> tuple[int, int]:
