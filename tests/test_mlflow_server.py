@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +29,13 @@ import steplog
 from steplog import MlflowException, SteplogWarning
 from steplog.backend import backend
 from steplog.exceptions import StoreError
+from steplog.operations import CreateRun, SeriesKey
 from steplog.places import resolve
+from steplog.points import POINT
 from steplog.query import Condition, Field, Order, Query
-from steplog.stores import mlflow_ledger
+from steplog.stores import mlflow_ledger, mlflow_operations, mlflow_sending
+from steplog.stores.base import START, Batch, Position
+from steplog.stores.mlflow_server import MlflowStore
 from steplog.stores.servers import FILE
 
 pytestmark = [pytest.mark.long, pytest.mark.slow]
@@ -466,6 +473,120 @@ def test_everything_is_read_through_steplog(server: MlflowServer, their: Any, na
         steplog.get_run("0" * 32)
     with pytest.raises(MlflowException, match="No Experiment"):
         steplog.get_experiment("424242")
+
+
+class Middleman(BaseHTTPRequestHandler):
+    """What stands before a server and passes requests on, but for some."""
+
+    protocol_version = "HTTP/1.1"
+    target = 0
+    poison = b"\0"
+    longest = 1 << 30
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        status, answer = 500, b"<html>"
+        if len(body) > self.longest:
+            status = 413
+        elif self.poison not in body:
+            connection = HTTPConnection("127.0.0.1", self.target, timeout=SECONDS)
+            connection.request(self.command, self.path, body, {"Content-Type": "application/json"})
+            with connection.getresponse() as passed:
+                status, answer = passed.status, passed.read()
+            connection.close()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_POST = do_GET
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def before(server: MlflowServer) -> Iterator[Callable[..., str]]:
+    """Put something before the server; return the URL of that."""
+    with ExitStack() as stack:
+
+        def put(**what: object) -> str:
+            handler = type("Handler", (Middleman,), {"target": port(server), **what})
+            middle = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), handler))
+            thread = threading.Thread(target=middle.serve_forever)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(middle.shutdown)
+            return f"http://127.0.0.1:{middle.server_port}"
+
+        yield put
+
+
+@pytest.mark.filterwarnings("ignore::steplog.SteplogWarning")
+def test_a_call_that_fells_the_server_is_given_up(
+    their: Any, name: str, before: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What makes a server fail each time is told as refused, and what is behind it arrives."""
+    monkeypatch.setattr(mlflow_sending, "MOST_FAULTS", 3)
+    steplog.set_tracking_uri(before(poison=b"poison"))
+    steplog.set_experiment(name)
+    with steplog.start_run() as run:
+        steplog.set_tag("a", "poison")
+        steplog.set_tag("b", "water")
+        steplog.log_metrics({"poison": 1.0, "loss": 2.0})
+        deliver()
+    deliver()
+    [theirs] = runs_of(their, name)
+    assert "a" not in theirs.data.tags
+    assert theirs.data.tags["b"] == "water"
+    assert theirs.data.metrics == {"loss": 2.0}
+    assert theirs.info.status == "FINISHED"
+    assert len(told(steplog.Client(), run.info.run_id)) == 2
+
+
+def test_a_proxy_that_takes_little_is_sent_little(
+    their: Any, name: str, before: Callable[..., str]
+) -> None:
+    """Where a proxy refuses requests for their length, shorter ones are sent."""
+    steplog.set_tracking_uri(before(longest=20_000))
+    steplog.set_experiment(name)
+    with steplog.start_run():
+        for step in range(3_000):
+            steplog.log_metric("loss", 0.5, step)
+    deliver()
+    [run] = runs_of(their, name)
+    assert steps(their, run, "loss") == [*range(3_000)]
+    assert told(steplog.Client()) == []
+
+
+def test_points_may_come_before_their_run(
+    server: MlflowServer, their: Any, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Points of a run that nobody creates wait for it; in the end it is made for them."""
+    del name
+    store = MlflowStore(server.url, str(tmp_path / "spool"), SECONDS)
+    run_id, writer = "5" * 32, "6" * 32
+    points = np.zeros(3, POINT)
+    points["step"], points["timestamp"], points["series"] = range(3), 1_000, 1
+    key = SeriesKey(run_id, "loss")
+    batch = Batch("7" * 32, writer, START, Position(8_192), [], points, {1: key})
+    with pytest.raises(StoreError, match="not on"):
+        store.apply(batch)
+    assert store.positions([batch.journal_id]) == {}
+    monkeypatch.setattr(mlflow_operations, "PATIENCE_SECONDS", 0.0)
+    assert store.apply(batch) == []
+    assert store.apply(batch) is None
+    [run] = store.runs([run_id])
+    assert (run.row.name, run.row.experiment_id) == ("recovered-55555555", "0")
+    create = CreateRun(run_id, "0", "me", "found", 1_000, {"a": "b"}, "")
+    late = Batch("8" * 32, writer, START, Position(8_192), [(4_096, create)], points[:0], {})
+    assert store.apply(late) == []
+    [run] = store.runs([run_id])
+    assert (run.row.name, run.tags["a"]) == ("found", "b")
+    [series] = store.series([run_id])
+    [columns] = store.points(series.series_id)
+    assert columns.step.tolist() == [0, 1, 2]
+    store.close()
 
 
 def test_another_kind_of_server_is_noticed(server: MlflowServer, their: Any, name: str) -> None:

@@ -68,6 +68,8 @@ class Api:
     """
 
     def __init__(self, url: str, timeout: float) -> None:
+        self._url = url
+        self._timeout = timeout
         self._http = Http(url, timeout)
         self.name = self._http.name
 
@@ -132,6 +134,19 @@ class Api:
             token = answer.get("next_page_token")
             if not token:
                 return
+
+    def is_well(self) -> bool:
+        """Ask for something simple; tell whether the server answers.
+
+        It is asked by another connection, for this one may spare it just now.
+        """
+        probe = Http(self._url, self._timeout)
+        try:
+            return probe.request("GET", f"{API}experiments/get?experiment_id=0").status < 500
+        except StoreError:
+            return False
+        finally:
+            probe.close()
 
     def close(self) -> None:
         """Give the connections back."""

@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from steplog.entities import LifecycleStage
-from steplog.exceptions import StoreError
 from steplog.fold import storable
 from steplog.operations import Operation, SeriesKey, UpdateExperiment, UpdateRun
 from steplog.rows import Refusal
@@ -44,7 +43,9 @@ class Sender:
         self._ledger = ledger
         self._operations = Operations(api, ids, ledger)
         self._arrived: set[bytes] = set()  # requests of a batch that failed later on
+        # By offset or digest, how often which call of it made the server fall over.
         self._faults: Counter[object] = Counter()
+        self._given_up: dict[object, Declined] = {}
 
     def send(self, batch: Batch) -> list[Refused]:
         """Send a batch; return what the server declined of it.
@@ -61,6 +62,7 @@ class Sender:
         refused += self._send_operations(batch, late, again)
         self._arrived.clear()
         self._faults.clear()
+        self._given_up.clear()
         return sorted(refused, key=lambda each: each.offset)
 
     # -- operations -------------------------------------------------------------------------------
@@ -84,22 +86,16 @@ class Sender:
         Such a call would keep all that is behind it from being sent. It is given up when it has
         failed several times and the server, asked for something simple, is well.
         """
+        if what in self._given_up:
+            raise self._given_up[what]
         try:
             return call()
         except ServerFault as fault:
             self._faults[what] += 1
-            if self._faults[what] < MOST_FAULTS or not self._is_well():
+            if self._faults[what] < MOST_FAULTS or not self._api.is_well():
                 raise
-            raise Declined(fault.message, "INTERNAL_ERROR") from fault
-
-    def _is_well(self) -> bool:
-        try:
-            self._api.get("experiments/get", experiment_id="0")
-        except Declined:
-            return True
-        except StoreError:
-            return False
-        return True
+            self._given_up[what] = Declined(fault.message, "INTERNAL_ERROR")
+            raise self._given_up[what] from fault
 
     def _refusal(self, declined: Declined, run_id: str | None) -> Refusal:
         message = declined.message
