@@ -482,11 +482,15 @@ class Middleman(BaseHTTPRequestHandler):
     target = 0
     poison = b"\0"
     longest = 1 << 30
+    caller: str | None = None
+    other: str | None = None
 
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         status, answer = 500, b"<html>"
-        if len(body) > self.longest:
+        if self.headers.get("Authorization") not in (self.caller, self.caller and self.other):
+            status = 401
+        elif len(body) > self.longest:
             status = 413
         elif self.poison not in body:
             connection = HTTPConnection("127.0.0.1", self.target, timeout=SECONDS)
@@ -557,6 +561,31 @@ def test_a_proxy_that_takes_little_is_sent_little(
     [run] = runs_of(their, name)
     assert steps(their, run, "loss") == [*range(3_000)]
     assert told(steplog.Client()) == []
+
+
+def test_who_is_not_let_in_waits(
+    their: Any, name: str, before: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a token nothing is lost; with one, or with a name and a password, all arrives."""
+    url = before(caller="Bearer t0ken", other="Basic YWRhOnAvdw==")
+    steplog.set_tracking_uri(url)
+    with pytest.warns(SteplogWarning, match="MLFLOW_TRACKING_TOKEN"):
+        steplog.set_experiment(name)
+        with steplog.start_run(run_name="a"):
+            steplog.log_metric("loss", 1.0)
+            assert not backend().recorder.flush(2.0)
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken")
+    deliver()
+    monkeypatch.delenv("MLFLOW_TRACKING_TOKEN")
+    steplog.set_tracking_uri(url.replace("//", "//ada:p%2Fw@"))
+    with steplog.start_run(run_name="b"):
+        pass
+    deliver()
+    assert [run.info.run_name for run in runs_of(their, name)] == ["a", "b"]
+    steplog.set_tracking_uri(url)
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "p/w")
+    assert len(steplog.search_runs(experiment_names=[name], output_format="list")) == 2
 
 
 def test_points_may_come_before_their_run(
