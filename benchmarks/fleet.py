@@ -2,18 +2,19 @@
 
     python benchmarks/fleet.py                            # 100,000 runs: some minutes
     python benchmarks/fleet.py --clients 1000 --outage 60
-    python benchmarks/fleet.py --costs                    # what one process of a server can do here
+    python benchmarks/fleet.py --costs                    # what batches cost a server here
     python benchmarks/fleet.py --real 16                  # so many real ones, to compare
 
 Every training logs at a steady rate, and once a second sends what is new, as `steplog.background`
 does. After a failure it pauses as `steplog.stores.retrying.Patience` says: each client of the
-simulation has one. What waits is sent in stretches of 32,768 points, one after the other. The
-servers are so many processes with one queue before them; a request takes one of them for some time,
-and some more for each of its points. A client gives up on an answer after ten seconds.
+simulation has one. What waits is sent in stretches of 32,768 points, one after the other. The site
+is so many processors, of servers and databases together, with one queue before them; a request
+takes one of them for some time, and some more for each of its points. A client gives up on an
+answer after ten seconds.
 
-The simulation does not know networks, nor databases that grow slow: what a process of the server
-can do is a parameter. `--real` says how far it is from the truth: it starts real trainings and a
-real server, has it away for a while, and prints both.
+The simulation does not know networks, nor databases that grow slow: what a processor can do is a
+parameter, for which `--costs` gives the servers' part. `--real` says how far the rest is from the
+truth: it starts real trainings and a real server, has it away for a while, and prints both.
 
 Three ways to pause are compared: not at all, doubling without chance, and what steplog does.
 """
@@ -41,8 +42,8 @@ STEP_SECONDS = 0.1
 ANSWER_SECONDS = 10.0
 """How long a client waits for an answer, as `steplog.background.BUSY_SECONDS` says."""
 WAITING = 2000
-"""How many requests a process of the server lets wait: their bodies may take 256 MiB of memory, and
-one of a whole stretch takes some 130 kB. It refuses more."""
+"""How many requests the site lets wait for each processor; it refuses more. A process of the server
+keeps 256 MiB of bodies, and one of a whole stretch takes some 130 kB."""
 STEADY_SECONDS = 20.0
 """Before the outage."""
 
@@ -71,18 +72,18 @@ class Site(NamedTuple):
     """Those who are sent to.
 
     Attributes:
-        processes: of servers.
-        requests: that one process answers in a second, were they empty.
-        points: that it takes in a second, were it one request.
+        processors: of servers and their databases.
+        requests: that one of them answers in a second, were they empty.
+        points: that it takes in a second, were they one request.
 
     """
 
-    processes: float
+    processors: float
     requests: float
     points: float
 
     def seconds(self, points: float | Floats) -> float | Floats:
-        """Return how long a request of so many points keeps a process busy."""
+        """Return how long a request of so many points keeps a processor busy."""
         return 1 / self.requests + points / self.points
 
 
@@ -215,7 +216,7 @@ class Simulation:
     def _send(self, clients: Indices, at: Floats, points: Floats) -> None:
         """Requests join the queue, as far as there is room."""
         order = np.argsort(at, kind="stable")
-        room = int(WAITING * self.site.processes) - int((self._flying > 0).sum())
+        room = int(WAITING * self.site.processors) - int((self._flying > 0).sum())
         taken, refused = order[: max(room, 0)], order[max(room, 0) :]
         if refused.size:
             self._failed += refused.size
@@ -224,7 +225,7 @@ class Simulation:
             return
         clients, at, points = clients[taken], at[taken], points[taken]
         busy = np.asarray(self.site.seconds(points))
-        share = busy / self.site.processes  # of what all processes can do
+        share = busy / self.site.processors  # of what all of them can do
         before = np.cumsum(share) - share
         idle_at = np.maximum.accumulate(np.maximum(at - before, self._free_at)) + before + share
         self._free_at = float(idle_at[-1])
@@ -275,7 +276,7 @@ class Simulation:
 
 
 def needed(fleet: Fleet, site: Site) -> float:
-    """Return how many processes are busy all the time with what a fleet steadily sends."""
+    """Return how many processors are busy all the time with what a fleet steadily sends."""
     return fleet.clients / fleet.period * float(site.seconds(fleet.points * fleet.period))
 
 
@@ -305,12 +306,12 @@ def print_pauses(fleet: Fleet, site: Site, seed: int) -> None:
 def print_spare(fleet: Fleet, site: Site, seed: int) -> None:
     """Print how a site does, by how much it can do of what is asked of it."""
     print(
-        "| server processes, of those that one batch a second of each needs | batches/s before "
+        "| processors, of those that one batch a second of each needs | batches/s before "
         "| points a batch | slowest answer after | given up | all is delivered after |"
     )
     print("|---:|---:|---:|---:|---:|---:|", flush=True)
     for spare in (0.25, 0.5, 1.0, 1.5, 2.0):
-        more = site._replace(processes=spare * needed(fleet, site))
+        more = site._replace(processors=spare * needed(fleet, site))
         found = Simulation(fleet, more, [*PAUSES][-1], seed).run()
         print(
             f"| {spare:g} × | {found.steady:,.0f} "
@@ -322,7 +323,7 @@ def print_spare(fleet: Fleet, site: Site, seed: int) -> None:
 
 def print_periods(fleet: Fleet, site: Site) -> None:
     """Print what sending more seldom saves."""
-    print("| a client sends every | requests/s | points a request | busy processes |")
+    print("| a client sends every | requests/s | points a request | busy processors |")
     print("|---:|---:|---:|---:|")
     for period in (1.0, 2.0, 5.0, 10.0):
         each = fleet._replace(period=period)
@@ -336,9 +337,11 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=100_000)
     parser.add_argument("--points", type=float, default=100.0, help="a second, of each client")
     parser.add_argument("--outage", type=float, default=3600.0, help="in seconds")
-    parser.add_argument("--processes", type=float, default=0.0, help="of servers; 0: 1.5 × needed")
-    parser.add_argument("--process-requests", type=float, default=400.0, help="a second, empty")
-    parser.add_argument("--process-points", type=float, default=2_800_000.0, help="a second")
+    parser.add_argument(
+        "--processors", type=float, default=0.0, help="of the site; 0: 1.5 × needed"
+    )
+    parser.add_argument("--processor-requests", type=float, default=150.0, help="a second, empty")
+    parser.add_argument("--processor-points", type=float, default=750_000.0, help="a second")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--real", type=int, default=0, metavar="N", help="real clients beside it")
     parser.add_argument(
@@ -356,13 +359,13 @@ def main() -> None:
         fleet_real.compare(options.real, options.seed)
         return
     fleet = Fleet(options.clients, options.points, 1.0, options.outage)
-    site = Site(options.processes, options.process_requests, options.process_points)
-    if not site.processes:
-        site = site._replace(processes=1.5 * needed(fleet, site))
+    site = Site(options.processors, options.processor_requests, options.processor_points)
+    if not site.processors:
+        site = site._replace(processors=1.5 * needed(fleet, site))
     print(
         f"{fleet.clients:,} trainings of {fleet.points:g} points/s, without a server for "
         f"{fleet.outage:g} s: {SLOT * fleet.points * fleet.outage / 1e6:,.1f} MB wait on the disk "
-        f"of each. {site.processes:,.0f} server processes of {site.requests:,.0f} requests/s and "
+        f"of each. {site.processors:,.0f} processors of {site.requests:,.0f} requests/s and "
         f"{site.points:,.0f} points/s each; steady load keeps {needed(fleet, site):,.0f} busy.\n"
     )
     began = time.monotonic()

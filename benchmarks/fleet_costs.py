@@ -130,4 +130,4 @@ def measure(store: str) -> None:
         )
     point = (costs[327] - costs[1]) / (METRICS * 326)
     empty = costs[1] - METRICS * point
-    print(f"\n--process-requests {1 / empty:.0f} --process-points {1 / point:.0f}")
+    print(f"\n--processor-requests {1 / empty:.0f} --processor-points {1 / point:.0f}")

@@ -26,13 +26,14 @@ def fleet(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_who_pauses_by_chance_comes_back_one_by_one(fleet: Any) -> None:
     """A site of three times what it needs is hit by many times that when clients come back
     together, and by no more than it can do when chance has spread them; nobody fails then.
     """
     many = fleet.Fleet(clients=2_000, points=100.0, period=1.0, outage=300.0)
-    site = fleet.Site(processes=0.0, requests=1_000.0, points=500_000.0)
-    site = site._replace(processes=3 * fleet.needed(many, site))
+    site = fleet.Site(processors=0.0, requests=1_000.0, points=500_000.0)
+    site = site._replace(processors=3 * fleet.needed(many, site))
     together, spread = (
         fleet.Simulation(many, site, pauses).run() for pauses in ("doubling", "doubling, by chance")
     )
@@ -46,11 +47,12 @@ def test_who_pauses_by_chance_comes_back_one_by_one(fleet: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_site_takes_no_more_than_it_can(fleet: Any) -> None:
     """All that waits is delivered no sooner than the site can take it, however clients pause."""
     many = fleet.Fleet(clients=500, points=1_000.0, period=1.0, outage=60.0)
-    site = fleet.Site(processes=2.0, requests=1_000.0, points=500_000.0)
-    least = many.clients * many.points * many.outage / (site.processes * site.points)
+    site = fleet.Site(processors=2.0, requests=1_000.0, points=500_000.0)
+    least = many.clients * many.points * many.outage / (site.processors * site.points)
     for pauses in fleet.PAUSES:
         found = fleet.Simulation(many, site, pauses).run()
         assert least < found.delivered < math.inf, pauses
