@@ -94,19 +94,22 @@ BATCHES = st.lists(
 
 
 @settings(max_examples=60)
-@given(BATCHES, st.booleans())
-@example([(3_000, 0, 1, 0), (3_000, 3_000, 1, 0), (1, 1_500, 0, 0)], False)
-@example([(9_000, 0, 0, 0), (9_000, 0, 0, 1)], True)
+@given(BATCHES, st.sampled_from(["same", "step", "clock"]))
+@example([(3_000, 0, 1, 0), (3_000, 3_000, 1, 0), (1, 1_500, 0, 0)], "step")
+@example([(9_000, 0, 0, 0), (9_000, 0, 0, 1)], "same")
+@example([(3_000, 0, 1, 0), (3_000, 100, 100, 0), (3_000, 0, 1, 1), (3_000, 0, 1, 2)], "clock")
 def test_stretches_hold_every_point_once(
-    batches: list[tuple[int, int, int, int]], same_time: bool
+    batches: list[tuple[int, int, int, int]], times: str
 ) -> None:
     """However points come, early, late or again, stretches hold each once, in order and exactly."""
-    kept = Kept()
+    kept, clock = Kept(), 0
     for size, first, gap, seed in batches:
         random = np.random.default_rng(seed)
         new = np.zeros(size, POINT)
         new["step"] = first + gap * np.arange(size)
-        new["timestamp"] = 0 if same_time else new["step"] + random.integers(0, 3, size)
+        now = clock + np.arange(size)
+        clock += size
+        new["timestamp"] = {"same": 0, "step": new["step"] + now % 3, "clock": now}[times]
         new["value"] = random.choice([0.0, -0.0, np.nan, np.inf, 1.5, -2.0, *range(9)], size)
         if not gap:
             new["value"] += random.integers(0, 20_000, size)

@@ -116,7 +116,7 @@ def write(servers: Servers, shard: Shard, points: npt.NDArray[np.void]) -> None:
         "seniority": np.full(points.size, _seniority(block), np.uint32),
     }
     # With their sum, because a database that was restored may give a number again.
-    token = f"{shard.points_table}:{block}:{zlib.crc32(points.tobytes()):08x}"
+    token = f"{shard.points_table}:{block}:{zlib.crc32(points.view(np.uint8).data):08x}"
     settings: dict[str, Any] = {"insert_deduplication_token": token}
     if servers.target.insert_quorum:
         settings["insert_quorum"] = servers.target.insert_quorum

@@ -7,8 +7,8 @@ wider than the buckets of a chart of a thousand of them over all of its series. 
 points that come, by merging summaries; no point is read for that.
 
 The stretches of a series do not reach over one another. Late points that fall into stretches make
-these anew, from their points: only so is none counted twice. (Where points were lost, what is new
-makes stretches beside the damaged ones.)
+these anew, from their points, where they may be among them already: only so is none counted twice.
+(Where points were lost, what is new makes stretches beside the damaged ones.)
 
 Pure: where points and summaries are kept is in `steplog.stores.clickhouse`.
 """
@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steplog.points import Columns, compare, series_starts, union
-from steplog.summary import SUMMARY, mark, merge, summarise_stretches
+from steplog.summary import SUMMARY, mark, merge, overlaps, summarise_stretches
 
 LEAST_POINTS = 1 << 10
 """A stretch of a series that is dense holds no fewer points, when it is full …"""
@@ -147,8 +147,13 @@ def weave(
             np.searchsorted(place, first[run.start], "left"),
             np.searchsorted(place, last[run.stop - 1], "right"),
         )
+        extended = None
+        if (high[within] - low[within] == 1).all():
+            extended = _extended(known[run], new.take(within), low[within] - run.start)
+        if extended is None:
+            extended = _summarise(union([read(run), new.take(within)]), int(exponent))
         left[within] = False
-        parts.append(_summarise(union([read(run), new.take(within)]), int(exponent)))
+        parts.append(extended)
     # What lies between stretches is new for certain.
     gaps = np.searchsorted(first, place[left], "right")
     for gap in np.unique(gaps):
@@ -157,6 +162,30 @@ def weave(
     return _joined(
         np.concatenate(parts, dtype=SUMMARY), np.concatenate(ids), int(exponent), known.size
     )
+
+
+def _extended(known: Summaries, new: Columns, owners: Index) -> Summaries | None:
+    """Return stretches with the points that fall into them, where none may be there already.
+
+    That is so where the new ones have other times: who logs out of order does it later.
+
+    Args:
+        known: stretches.
+        new: points in order, each within one of these stretches.
+        owners: the index of that stretch.
+
+    Returns:
+        As many stretches; None where their points have to be read.
+
+    """
+    at, starts = np.unique(owners, return_index=True)
+    summaries = summarise_stretches(new, starts)
+    full = known["count"][at] + summaries["count"] > MOST_POINTS
+    if (full | overlaps(known[at], summaries)).any():
+        return None
+    extended: Summaries = known.copy()
+    extended[at] = merge(known[at], summaries)
+    return extended
 
 
 def beside(new: Columns, total: Summaries) -> Summaries:
