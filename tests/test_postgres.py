@@ -20,7 +20,7 @@ from services.postgres import PostgresCluster
 
 import steplog
 from steplog.exceptions import FormatTooNew, StoreDamaged, StoreError
-from steplog.operations import SeriesKey
+from steplog.operations import SeriesKey, UpdateRun
 from steplog.places import resolve
 from steplog.stores import migrations, open_store, upgrade_store
 from steplog.stores.base import START, Damage, Store
@@ -219,6 +219,26 @@ def test_a_batch_of_many_runs_takes_one_lock(store: PostgresStore) -> None:
     together(3, write)
     series = store.series([f"{run:032x}" for run in range(3000)])
     assert [int(each.summary["count"]) for each in series] == [6] * 3000
+
+
+def test_each_process_seals_what_it_writes(postgres_store_uri: str, store: PostgresStore) -> None:
+    """Runs of others are sealed only now and then, and never while somebody else is at it."""
+    with closing(PostgresStore(postgres_store_uri)) as other:
+        assert other.seal() == 0  # it has looked at all runs now
+        feed = Feed(store)
+        ended = UpdateRun(RUN, 5, status="FINISHED", end_time=5)
+        feed.operate(create_run(), ended)
+        feed.log("loss", (0, 0, 1.0))
+        assert other.seal() == 0
+        assert store.seal() == 1
+        feed.log("loss", (1, 1, 1.0))
+        with other._database.holding("seal 1") as alone:
+            assert alone
+            assert store.seal() == 0
+        other._look_again = 0.0
+        assert other.seal() == 1
+        assert store.seal() == 0
+        assert read(store) == [(0, 0, 1.0), (1, 1, 1.0)]
 
 
 def test_a_fork_leaves_the_connections_to_the_parent(postgres_store_uri: str) -> None:

@@ -73,15 +73,20 @@ def of_batch(batch: Batch, known: Mentioned) -> Locks:
         known: those of its `mentioned` experiments that are in the catalog and complete.
 
     """
-    names: dict[Name, bool] = {}
-    numbers = np.unique(batch.points["series"]).tolist()
-    for run_id in {batch.series[number].run_id for number in numbers}:
-        names["run", storable(SeriesKey(run_id, "")).run_id] = True
+    names: dict[Name, bool] = {("run", run_id): True for run_id in runs_of(batch)}
     for _, operation in batch.operations:
         for name, exclusive in _of_operation(storable(operation), known):
             if name[1] or name == EVERYTHING:
                 names[name] = names.get(name, False) or exclusive
     return _numbered(names)
+
+
+def runs_of(batch: Batch) -> set[str]:
+    """Return the ids of the runs that a batch changes."""
+    numbers = np.unique(batch.points["series"]).tolist()
+    run_ids = {batch.series[number].run_id for number in numbers}
+    run_ids.update(getattr(operation, "run_id", "") for _, operation in batch.operations)
+    return {storable(SeriesKey(run_id, "")).run_id for run_id in run_ids if run_id}
 
 
 def of_run(run_id: str) -> Locks:
@@ -111,10 +116,9 @@ def _of_operation(operation: Operation, known: Mentioned) -> Iterator[tuple[Name
     if isinstance(operation, LogInputs):
         for dataset in operation.datasets:
             yield ("dataset", f"{dataset.get('digest')} {dataset.get('name')}"), True
-    for kind in ("run", "model"):
-        owner = getattr(operation, f"{kind}_id", None)
-        if owner is not None:
-            yield (kind, owner), True
+    model_id = getattr(operation, "model_id", None)
+    if model_id is not None:
+        yield ("model", model_id), True
 
 
 def _name_in(operation: CreateExperiment | CreateRun | CreateModel) -> str:

@@ -7,7 +7,7 @@ import time
 
 from steplog import settings
 from steplog.exceptions import StoreError
-from steplog.stores import sealing
+from steplog.stores import locks, sealing
 from steplog.stores.base import Batch, Refused
 from steplog.stores.chunks import InCatalog
 from steplog.stores.connection import Home
@@ -15,6 +15,7 @@ from steplog.stores.postgres_database import PostgresDatabase
 from steplog.stores.relational import RelationalStore
 
 LOOK_SECONDS = 60.0
+_MOST_REMEMBERED = 100_000
 
 
 class PostgresStore(RelationalStore):
@@ -47,7 +48,8 @@ class PostgresStore(RelationalStore):
     def apply(self, batch: Batch) -> list[Refused] | None:
         """Apply one stretch of one journal, whole or not at all."""
         refused = super().apply(batch)
-        self._written.update(batch.run_ids())
+        if len(self._written) < _MOST_REMEMBERED:
+            self._written |= locks.runs_of(batch)
         return refused
 
     def seal(self, run_id: str | None = None) -> int:

@@ -44,6 +44,7 @@ from steplog.stores.base import (
 from steplog.stores.connection import Connection, Database
 from steplog.stores.outlines import Outlines
 from steplog.stores.pieces import (
+    Pieces,
     cut,
     read_groups,
     read_pieces,
@@ -52,6 +53,7 @@ from steplog.stores.pieces import (
     within,
 )
 from steplog.stores.rows import CatalogRows
+from steplog.stores.waiting import Waiting
 
 _FORGET_BEATS_SECONDS = 24 * 3600.0
 
@@ -75,6 +77,7 @@ class RelationalStore:
         self._database = database
         self._series_ids = tail.SeriesIds()
         self._outlines = Outlines()
+        self._tails = Waiting()
         with self._database.reading():
             pass  # to fail now rather than at the first use
 
@@ -182,14 +185,14 @@ class RelationalStore:
     ) -> Iterator[Columns]:
         """Yield the points of one series in order, in pieces of bounded size."""
         with self._database.reading() as connection:
-            pieces = read_pieces(connection, series_id, self._outlines).within(steps, times)
+            pieces = self._pieces(connection, series_id).within(steps, times)
             for columns in read_groups(connection, pieces, pieces.groups()):
                 yield from cut(within(columns, steps, times))
 
     def outline(self, series_id: int) -> npt.NDArray[np.void]:
         """Summaries (dtype SUMMARY) of consecutive stretches of one series, in order, all exact."""
         with self._database.reading() as connection:
-            pieces = read_pieces(connection, series_id, self._outlines)
+            pieces = self._pieces(connection, series_id)
             if pieces.follow_one_another():
                 return pieces.summaries
             groups = (summarise_group(connection, pieces, each) for each in pieces.groups())
@@ -202,7 +205,7 @@ class RelationalStore:
     ) -> Iterator[npt.NDArray[np.void] | Columns]:
         """Yield what is needed of each stretch of one series, all of one state of the store."""
         with self._database.reading() as connection:
-            yield from survey(connection, read_pieces(connection, series_id, self._outlines), need)
+            yield from survey(connection, self._pieces(connection, series_id), need)
 
     def beat(self, writer_ids: Sequence[str]) -> None:
         """Note that these writers live, for whoever cannot see their journals."""
@@ -228,9 +231,11 @@ class RelationalStore:
 
     def seal(self, run_id: str | None = None) -> int:
         """Sort waiting points into chunks: of runs that ended or grew enough, or all of one run."""
+        seal_points = settings.get("STEPLOG_SEAL_POINTS")
         with self._database.reading() as connection:
             if run_id is None:
-                run_nos = sealing.due_runs(connection, settings.get("STEPLOG_SEAL_POINTS"))
+                waiting = sealing.waiting_runs(connection)
+                run_nos = [each.run_no for each in waiting if each.due(seal_points)]
             else:
                 run_nos = sealing.waiting_run(connection, run_id)
         return sum(sealing.seal_run(self._database, run_no) for run_no in run_nos)
@@ -247,6 +252,9 @@ class RelationalStore:
     def close(self) -> None:
         """Give back files and connections. The store cannot be used afterwards."""
         self._database.close()
+
+    def _pieces(self, connection: Connection, series_id: int) -> Pieces:
+        return read_pieces(connection, series_id, self._outlines, self._tails)
 
 
 def _advance(connection: Connection, batch: Batch) -> bool:

@@ -68,22 +68,41 @@ class _ChunksToTakeUp(NamedTuple):
     owners: npt.NDArray[np.intp]
 
 
-def due_runs(connection: Connection, seal_points: int) -> list[int]:
-    """Return the runs that have ended or whose tail has grown enough.
+class Waiting(NamedTuple):
+    """A run of which points wait.
 
-    Args:
-        connection: within a transaction.
-        seal_points: how many points of a run that has not ended may wait.
+    Attributes:
+        run_no: its number.
+        run_id: its id.
+        points: how many wait.
+        series: of how many series one blob holds points, at most.
+        ended: whether the run has.
 
     """
+
+    run_no: int
+    run_id: str
+    points: int
+    series: int
+    ended: bool
+
+    def due(self, seal_points: int) -> bool:
+        """Tell whether it has ended or grown enough: more than so many points wait."""
+        return self.ended or self.points >= max(seal_points, _POINTS_PER_SERIES * self.series)
+
+
+def waiting_runs(connection: Connection, run_ids: Sequence[str] | None = None) -> list[Waiting]:
+    """Return the runs of which points wait, of all or of these."""
+    values = [] if run_ids is None else [connection.dialect.listed(run_ids)]
+    where = "" if run_ids is None else f"WHERE {connection.dialect.among('run_id')} "
     rows = connection.execute(
-        "SELECT run_no, status, CAST(sum(n) AS BIGINT), max(n_series) "
-        "FROM tail JOIN runs USING (run_no) GROUP BY run_no, status"
+        "SELECT run_no, run_id, CAST(sum(n) AS BIGINT), max(n_series), status "
+        f"FROM tail JOIN runs USING (run_no) {where}GROUP BY run_no, run_id, status",
+        values,
     )
     return [
-        run_no
-        for run_no, status, n, n_series in rows
-        if status not in OPEN_STATUSES or n >= max(seal_points, _POINTS_PER_SERIES * n_series)
+        Waiting(run_no, run_id, points, series, status not in OPEN_STATUSES)
+        for run_no, run_id, points, series, status in rows
     ]
 
 
