@@ -65,7 +65,8 @@ def append(connection: Connection, batch: Batch, series_ids: SeriesIds) -> None:
     """Write the points of a batch, and merge what is known of them.
 
     They go into the tail, to wait for more. But where a batch brings enough of one series for
-    chunks, all of them new and none before them waiting, it makes these chunks at once.
+    a chunk, all of them new, it makes chunks of them at once: writing them twice, and the first
+    time uncompressed, is what takes long when hours of points are delivered.
 
     Raises:
         SeriesGone: what is remembered in `series_ids` is not true any more.
@@ -261,7 +262,7 @@ def _merge_summaries(
     known = summaries_of(row[:-3] for row in rows)
     exact, waiting, run_nos = np.array([row[-3:] for row in rows], np.int64).reshape(-1, 3).T
     repeating = overlaps(known, new)
-    direct = (new["count"] >= chunks.CHUNK_POINTS // 2) & ~repeating & (waiting == 0)
+    direct = (new["count"] >= chunks.CHUNK_POINTS // 4) & ~repeating
     direct &= connection.home.at_once
     waiting += np.where(direct, 0, new["count"])
     exact = exact.astype(bool) & ~repeating
