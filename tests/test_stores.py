@@ -291,6 +291,21 @@ def test_a_half_full_chunk_is_filled_up(store: SQLiteStore) -> None:
     assert outline["count"].tolist() == [4500, 4500, 1000]
 
 
+def test_many_points_are_sealed_at_once_though_some_wait(store: SQLiteStore) -> None:
+    """A backlog becomes chunks as it comes, also behind points that wait; few points do wait."""
+    points = [(step, step, step / 7) for step in range(20_000)]
+    feed = Feed(store)
+    feed.log("loss", *points[:1_000])
+    for start in range(1_000, 19_000, 3_000):
+        feed.log("loss", *points[start : start + 3_000])
+    feed.log("loss", *points[19_000:])
+    assert store.stats()["waiting_points"] == 2_000
+    assert read(store) == points
+    assert store.seal(RUN) == 2_000
+    assert read(store) == points
+    assert damages(store) == []
+
+
 def test_writing_while_sealing_loses_nothing(tmp_path: Path) -> None:
     """Points that arrive while two stores seal the same run are all there, and each once."""
     points = [(step, step, float(step)) for step in range(30_000)]

@@ -128,6 +128,8 @@ def agree(a: npt.NDArray[np.void], b: npt.NDArray[np.void]) -> npt.NDArray[np.bo
             # As bits, because NaN agrees with NaN, and 0.0 does not with -0.0.
             same &= np.equal(*(np.ascontiguousarray(each[name]).view("<i8") for each in (a, b)))
     largest = np.maximum(np.abs(a["min_value"]), np.abs(a["max_value"]))
+    # Below the least normal number rounding is coarser than it is in proportion.
+    largest = np.fmax(largest, np.finfo(np.float64).tiny)
     near = np.abs(a["mean"] - b["mean"]) <= MEAN_TOLERANCE * largest
     same &= near | (a["mean"] == b["mean"]) | (np.isnan(a["mean"]) & np.isnan(b["mean"]))
     return same

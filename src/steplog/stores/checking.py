@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 from math import isnan
+from sys import float_info
 from typing import Any
 
 import numpy as np
@@ -167,5 +168,7 @@ def differences(kept: npt.NDArray[np.void], found: npt.NDArray[np.void], exact: 
 def _means_agree(kept: npt.NDArray[np.void], found: npt.NDArray[np.void]) -> bool:
     """Say whether the means differ by rounding only, which depends on the order of merging."""
     [a], [b] = kept["mean"].tolist(), found["mean"].tolist()
-    largest = max(abs(found[name].item()) for name in ("min_value", "max_value"))
+    # Below the least normal number rounding is coarser than it is in proportion.
+    extremes = (abs(found[name].item()) for name in ("min_value", "max_value"))
+    largest = max(*extremes, float_info.min)
     return a == b or (isnan(a) and isnan(b)) or abs(a - b) <= _MEAN_TOLERANCE * largest
