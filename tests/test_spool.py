@@ -27,9 +27,12 @@ POINTS = 1_000_000  # 32 MB of them
 
 TRAINING = """
 import json, sys, time, warnings
+from functools import partial
 import steplog
 from steplog.backend import backend
+from steplog.stores import http
 
+http.Patience = partial(http.Patience, most=1.0)  # the test does not wait for a minute
 warnings.simplefilter("always")
 warned = []
 warnings.showwarning = lambda message, *_: warned.append(str(message))

@@ -105,7 +105,8 @@ class Writer:
         self.saved: list[str] = []
         self._dropping = False
         self._limited = self._spool
-        self._taken = 0  # bytes of the disk, as of …
+        self._guessed = False  # some of …
+        self._taken = 0  # … the bytes of the disk, else as of …
         self._looked = float("-inf")  # … by the monotonic clock
         self.fault = ""
         self.store_fault = ""
@@ -249,16 +250,19 @@ class Writer:
         """
         if not self._limited:
             return
-        if time.monotonic() - self._looked > LOOK_SECONDS:
+        limit = settings.get("STEPLOG_SPOOL_LIMIT_MB")
+        doubtful = self._guessed and self._taken >= limit << 20
+        if doubtful or time.monotonic() - self._looked > LOOK_SECONDS:
             self._taken = filesystem.bytes_in(self.directory)
             self._looked = time.monotonic()
-        limit = settings.get("STEPLOG_SPOOL_LIMIT_MB")
+            self._guessed = False
         if self._taken >= limit << 20:
             raise OSError(
                 f"what waits there takes {self._taken >> 20} MB, and STEPLOG_SPOOL_LIMIT_MB is "
                 f"{limit}"
             )
-        self._taken += STRETCH  # about what is begun now
+        self._taken += STRETCH  # what is begun now, at most
+        self._guessed = True
 
     def _new_header(self, liveness: int, *, durable: bool = False) -> Header:
         return new_header(self.writer_id, liveness, durable=durable, rank=ranks.own_rank())
