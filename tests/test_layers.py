@@ -78,7 +78,7 @@ LAYERS = """
     stores.relational
     stores.searching
     stores.purging stores.blocks
-    stores.tail stores.sealing stores.pieces stores.outlines stores.checking stores.chunks
+    stores.tail stores.sealing stores.pieces stores.outlines stores.waiting stores.checking stores.chunks
     stores.catalog
     stores.rows
     stores.database stores.postgres_database

@@ -1,7 +1,8 @@
-"""The summaries of long series that a store keeps in memory, compared with what its file says."""
+"""What a store keeps in memory of long series and of tails, compared with what its file says."""
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -59,5 +60,33 @@ def test_what_is_kept_is_what_is_there(
     logged(39_000, 9_000)
     other.seal(RUN)
     assert_same()
+    store.close()
+    other.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_tails_that_are_kept_are_those_that_are_there(seed: int, tmp_path: Path) -> None:
+    """Whatever other processes append and seal, series that are read in turn, of two runs with
+    many each, have the points that they have for who has just opened the store.
+    """
+    drawn = random.Random(seed)
+    store, other = open_store(str(tmp_path)), open_store(str(tmp_path))
+    feed = Feed(other)
+    keys = [SeriesKey(run, "loss", rank=rank) for run in (RUN, "b" * 32) for rank in range(4)]
+    for _ in range(30):
+        for key in drawn.sample(keys, 3):
+            step = drawn.randrange(50)
+            feed.log(key, *[(step + n, drawn.randrange(2), 0.5) for n in range(drawn.randrange(9))])
+        if drawn.random() < 0.2:
+            other.seal(drawn.choice([RUN, "b" * 32]))
+        fresh = open_store(str(tmp_path))
+        found = store.series([RUN, "b" * 32])
+        for series in drawn.sample(found, min(len(found), 6)) * 2:
+            read, again = (
+                [column.tolist() for piece in each.points(series.series_id) for column in piece]
+                for each in (store, fresh)
+            )
+            assert read == again
+        fresh.close()
     store.close()
     other.close()

@@ -18,6 +18,7 @@ from steplog.stores import chunks, tail
 from steplog.stores.base import Need
 from steplog.stores.connection import Chunk, Connection
 from steplog.stores.outlines import Outlines
+from steplog.stores.waiting import Waiting
 from steplog.summary import mark, summarise_stretches
 
 Window = tuple[int, int]
@@ -83,18 +84,24 @@ class Pieces(NamedTuple):
         return zip(step.tolist(), timestamp.tolist(), strict=True)
 
 
-def read_pieces(connection: Connection, series_id: int, outlines: Outlines | None = None) -> Pieces:
+def read_pieces(
+    connection: Connection,
+    series_id: int,
+    outlines: Outlines | None = None,
+    tails: Waiting | None = None,
+) -> Pieces:
     """Return the chunks of a series and its points in the tail, cut to the size of chunks.
 
     Args:
         connection: in a transaction of reading.
         series_id: which one.
-        outlines: what the store remembers; without it, everything is read.
+        outlines: what the store remembers of chunks; without it, everything is read.
+        tails: what it remembers of tails.
 
     """
     read = chunks.read_summaries if outlines is None else outlines.read
     chunk_ids, sealed = read(connection, series_id)
-    waiting = tail.read_series(connection, series_id)
+    waiting = (tail.read_series if tails is None else tails.read)(connection, series_id)
     if not waiting.step.size:
         return Pieces(series_id, sealed, [*chunk_ids])
     summaries = np.concatenate([sealed, summarise_cut(waiting)])

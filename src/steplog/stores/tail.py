@@ -95,13 +95,14 @@ def read_series(connection: Connection, series_id: int) -> Columns:
         "SELECT points FROM tail JOIN series USING (run_no) WHERE series_id = ? ORDER BY tail_id",
         (series_id,),
     )
+    return union([of_series(np.frombuffer(blob, POINT), series_id) for [blob] in blobs])
+
+
+def of_series(points: npt.NDArray[np.void], series_id: int) -> Columns:
+    """Return the points of one series among arranged ones."""
     bounds = np.array([series_id, series_id + 1], POINT["series"])
-    pieces = []
-    for [blob] in blobs:
-        points = np.frombuffer(blob, POINT)
-        start, stop = np.searchsorted(points["series"], bounds)
-        pieces.append(Columns.of(points[start:stop]))
-    return union(pieces)
+    start, stop = np.searchsorted(points["series"], bounds)
+    return Columns.of(points[start:stop])
 
 
 def records(columns: Columns, series_id: int) -> npt.NDArray[np.void]:
@@ -222,8 +223,10 @@ def _define(connection: Connection, keys: Iterable[SeriesKey]) -> list[int]:
     if new:
         connection.insert_many("series", ("run_no", *SeriesKey._fields[1:]), new)
         connection.executemany(
-            "UPDATE series SET alone = 0 WHERE run_no = ? AND key = ? AND 1 < (SELECT count(*) "
-            "FROM series AS each WHERE each.run_no = series.run_no AND each.key = series.key)",
+            # Only those that are still alone: a metric of many ranks has many series.
+            "UPDATE series SET alone = 0 WHERE run_no = ? AND key = ? AND alone = 1 AND "
+            "1 < (SELECT count(*) FROM series AS each "
+            "WHERE each.run_no = series.run_no AND each.key = series.key)",
             [row[:2] for row in new],
         )
         known.update(_numbers_of(connection, new))
@@ -233,11 +236,12 @@ def _define(connection: Connection, keys: Iterable[SeriesKey]) -> list[int]:
 def _numbers_of(connection: Connection, rows: Sequence[_Row]) -> dict[_Row, int]:
     """Return the numbers of those of these series that the catalog has, and maybe of others."""
     dialect = connection.dialect
-    run_nos, keys = ({row[column] for row in rows} for column in (0, 1))
+    columns = {"run_no": 0, "key": 1, "rank": -1}
+    wanted = [[*{row[place] for row in rows}] for place in columns.values()]
     found = connection.execute(
         f"SELECT series_id, run_no, {SERIES_KEY} FROM series "
-        f"WHERE {dialect.among('run_no')} AND {dialect.among('key')}",
-        (dialect.listed([*run_nos]), dialect.listed([*keys])),
+        f"WHERE {' AND '.join(map(dialect.among, columns))}",
+        [*map(dialect.listed, wanted)],
     )
     return {tuple(row): series_id for series_id, *row in found}
 
