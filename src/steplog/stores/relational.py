@@ -231,9 +231,11 @@ class RelationalStore:
 
     def seal(self, run_id: str | None = None) -> int:
         """Sort waiting points into chunks: of runs that ended or grew enough, or all of one run."""
+        seal_points = settings.get("STEPLOG_SEAL_POINTS")
         with self._database.reading() as connection:
             if run_id is None:
-                run_nos = sealing.due_runs(connection, settings.get("STEPLOG_SEAL_POINTS"))
+                waiting = sealing.waiting_runs(connection)
+                run_nos = [each.run_no for each in waiting if each.due(seal_points)]
             else:
                 run_nos = sealing.waiting_run(connection, run_id)
         return sum(sealing.seal_run(self._database, run_no) for run_no in run_nos)
