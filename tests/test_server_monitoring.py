@@ -145,6 +145,8 @@ def test_metrics_of_a_server(tmp_path: Path) -> None:
         assert reply.status == 400
         server.request("GET", f"{API}/runs/get?run_id={run_id}", token=reader)  # ingests
         assert server.request("GET", "/metrics").status == 401
+        _, of_one = tokens.create(str(store), "read", "0")  # of all experiments these are numbers
+        assert server.request("GET", "/metrics", token=of_one).status == 403
         assert server.request("GET", "/nothing", token=reader).status == 404
         found = scrape(server, reader)
     assert of(found, "steplog_applied_points_total") == 7

@@ -83,6 +83,7 @@ class Monitor:
 
     def metrics(self, service: Service, request: Request) -> Answer:
         """Return what Prometheus collects: how much comes in, what waits, what fails."""
+        request.caller.require_all_experiments()
         client = service.client
         journals = client.backend.journals_state()  # before reading the store moves them
         reached = self._reaches(client)
