@@ -384,9 +384,8 @@ def test_where_nobody_answers_nobody_is_asked_for_a_while(tmp_path: Path) -> Non
     """After a failure a store says at once that it cannot be reached, and when it tries again."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        database = PostgresDatabase(
-            f"postgresql://u:secret@127.0.0.1:{taken.getsockname()[1]}/x", 1.0, InCatalog()
-        )
+        address = f"127.0.0.1:{taken.getsockname()[1]}/x?password=secret"
+        database = PostgresDatabase(f"postgresql://u:secret@{address}", 1.0, InCatalog())
         messages = []
         for _ in range(20):
             with pytest.raises(StoreError) as raised, database.reading():

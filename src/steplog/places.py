@@ -38,7 +38,7 @@ _KINDS: dict[str, Kind] = {
     "https": "server",
 }
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*")
-_PASSWORD = re.compile("(?<=//)([^/@:]*):[^/@]*@")
+_PASSWORD = re.compile("(?<=//)([^/@:]*):[^/@]*(?=@)|([?&]password=)[^&]*")
 _LONGEST_NAME = 240  # of a directory; file systems allow 255 bytes
 
 
@@ -67,7 +67,7 @@ class Place(NamedTuple):
     @property
     def name(self) -> str:
         """The URI as it may be shown: without a password."""
-        return _PASSWORD.sub(r"\1@", self.uri)
+        return _PASSWORD.sub(r"\1\2", self.uri)
 
     @property
     def shared(self) -> bool:
@@ -97,7 +97,7 @@ def resolve(uri: str) -> Place:
     kind = _kind(uri)
     if kind == "directory":
         return Place(uri, kind, uri, _catalog(uri))
-    name = _quoted(_PASSWORD.sub(r"\1@", uri))
+    name = _quoted(_PASSWORD.sub(r"\1\2", uri))
     if len(name) > _LONGEST_NAME:
         raise invalid(f"The tracking URI '{uri[:80]}…' is too long.")
     return Place(uri, kind, os.path.join(_spools(), name))
