@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from sockets import Stores, served_stores
 
 from steplog import sending
 from steplog.backend import shown_status
-from steplog.comparing import checksum
+from steplog.comparing import checksum, missing
 from steplog.exceptions import StoreError
 from steplog.operations import (
     CreateExperiment,
@@ -37,7 +38,7 @@ from steplog.operations import (
     UpdateModel,
     UpdateRun,
 )
-from steplog.points import Columns
+from steplog.points import POINT, Columns
 from steplog.query import Query
 from steplog.stores import open_store
 from steplog.stores.base import DATASET_CONTEXT, Batch, Refused, RunRecord, Store
@@ -486,6 +487,30 @@ def test_a_watch_leaves_alone_what_did_not_change_in_the_source(
 
 
 # What is read, and what goes wrong ----------------------------------------------------------------
+
+
+def a_series(points: set[tuple[int, int, float]], cuts: Sequence[int]) -> list[Columns]:
+    """Return points as a series in pieces, cut at these numbers of points."""
+    rows = np.array([(*point, 0, 0) for point in sorted(points)], POINT)
+    pieces = np.split(rows, sorted(min(cut, len(rows)) for cut in cuts))
+    return [Columns.of(piece) for piece in pieces if len(piece)]
+
+
+A_SET = st.sets(st.tuples(st.integers(0, 5), st.integers(0, 2), st.sampled_from([0.0, 1.0, 2.0])))
+CUTS = st.lists(st.integers(0, 30), max_size=4)
+
+
+@given(ours=A_SET, theirs=A_SET, our_cuts=CUTS, their_cuts=CUTS)
+def test_what_a_series_lacks(
+    ours: set[tuple[int, int, float]],
+    theirs: set[tuple[int, int, float]],
+    our_cuts: list[int],
+    their_cuts: list[int],
+) -> None:
+    """However two series are cut, what one lacks of the other is their difference as sets."""
+    found = missing(a_series(ours, our_cuts), a_series(theirs, their_cuts))
+    rows = [row for piece in found for row in zip(*(each.tolist() for each in piece), strict=True)]
+    assert rows == sorted(ours - theirs)
 
 
 class Watched:

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from services.daemons import wait_until
+from services.mlflow_servers import MlflowServer
 from serving import serving
 from test_sync import fill, readable
 
@@ -257,6 +258,9 @@ def test_a_server_that_is_away_keeps_what_waits() -> None:
     [delivered] = json.loads(result.stdout)["delivered"]
     assert delivered["store"] == url and delivered["fault"]
     assert os.listdir(resolve(url).journals)
+    steplog.log_metric("here", 1)
+    status = CliRunner().invoke(main, ["status"]).stdout
+    assert f"Journals wait for {url}, too. `steplog sync` delivers them." in status
 
 
 @pytest.mark.long
@@ -275,6 +279,28 @@ def test_what_waits_is_delivered_to_its_server(
     with opened("backup") as backup:
         assert {each.row.run_id for each in backup.runs()} == run_ids
     assert_equal("backup", tmp_path / "served")
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_a_stock_mlflow_server(recorded: list[str], tmp_path: Path) -> None:
+    """What an MLflow server can keep comes into it and back, under the ids that it had."""
+    server = MlflowServer(tmp_path)
+    server.run()
+    try:
+        assert synced("steplog-store", server.url)["points"] == 300
+        assert synced("steplog-store", server.url)["sent"] == []
+        synced(server.url, "back")
+    finally:
+        server.kill()
+    with opened("back") as back, opened("steplog-store") as origin:
+        for run_id in recorded:
+            ours, theirs = the_run(origin, run_id), the_run(back, run_id)
+            assert theirs.row._replace(artifact_uri="", experiment_id="") == ours.row._replace(
+                artifact_uri="", experiment_id=""
+            )
+            assert theirs.params == ours.params
+        assert readable(back)["series"] == readable(origin)["series"]
 
 
 # Processes ----------------------------------------------------------------------------------------

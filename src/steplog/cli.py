@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from steplog import filesystem, settings
+from steplog import filesystem, places, settings
 from steplog.backend import Backend, backend
 from steplog.collecting import gc
 from steplog.command import CATALOG, STORE, Report, command, main, refused_documents
@@ -213,7 +213,7 @@ def status() -> Report:
     is gone is orphaned, until `steplog ingest`, or anything that reads, takes it into the store.
 
     Of a store far away it also tells what waits on this machine, since when, and how much of the
-    disk that takes.
+    disk that takes; and it names others that something waits for (see `steplog sync`).
 
     The exit code is 1 where the store cannot be opened. This command only looks.
     """
@@ -225,18 +225,20 @@ def status() -> Report:
     fault, refused = _refusals(place)
     waiting = pages.waiting(journals)
     spool = None if place.kind == "directory" else _spool(place)
+    elsewhere = [each.name for each in places.waiting() if each.name != place.name]
     document: dict[str, object] = {
         "store": place.name,
         "fault": fault,
         "waiting": waiting,
         "spool": spool,
+        "elsewhere": elsewhere,
         "journals": journals,
         "refused": refused_documents(refused),
     }
     # Where all journals stay, most are of no interest any more.
     shown = [each for each in journals if not (place.shared and each.settled)]
     settled = len(journals) - len(shown)
-    found = pages.Status(place.name, fault, waiting, spool, shown, settled, refused)
+    found = pages.Status(place.name, fault, waiting, spool, elsewhere, shown, settled, refused)
     return Report(document, partial(pages.status_page, found), healthy=not fault)
 
 

@@ -293,7 +293,7 @@ def _kept_of_run(source: RunRecord, known: RunRecord, experiment_id: str) -> lis
     expected = source.row._replace(experiment_id=experiment_id)
     for name in ("experiment_id", "user_id", "start_time", "artifact_uri"):
         ours, theirs = (str(getattr(row, name)) for row in (expected, known.row))
-        if ours != theirs:
+        if "" not in (ours, theirs) and ours != theirs:  # without a place, a store has one for it
             kept.append(Kept(f"run {run_id}: {name}", ours, theirs))
     return kept
 

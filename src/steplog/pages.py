@@ -94,6 +94,7 @@ class Status(NamedTuple):
         fault: why it cannot be opened; empty where it can.
         waiting: what the journals hold that it has not.
         spool: where they take room, of a store far away.
+        elsewhere: other stores far away for which something waits on this machine.
         journals: those of interest.
         settled: how many others there are.
         refused: operations that it refused.
@@ -104,6 +105,7 @@ class Status(NamedTuple):
     fault: str
     waiting: Waiting
     spool: Spool | None
+    elsewhere: Sequence[str]
     journals: Sequence[JournalState]
     settled: int
     refused: Sequence[Refused]
@@ -295,6 +297,8 @@ def status_page(status: Status, screen: Screen) -> Iterator[str]:
         ]
         yield table(columns, rows, screen)
     yield from dict.fromkeys(_fault_line(each, screen) for each in journals if each.fault)
+    for store in status.elsewhere:
+        yield f"Journals wait for {printable(store, screen)}, too. `steplog sync` delivers them."
     yield ""
     if not status.fault:
         yield from _refused_lines(status.refused, screen)
