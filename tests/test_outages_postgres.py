@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import troubles
+from services import disks, postgres
 from services.daemons import need
 
 pytestmark = [pytest.mark.long, pytest.mark.slow]
@@ -26,4 +27,13 @@ def test_a_database_that_is_killed_loses_nothing(kind: str, times: int, tmp_path
     trouble = troubles.TROUBLES[kind]
     need(trouble.missing())
     account = trouble.make(tmp_path, times, random.Random(3))
+    assert account.good, account
+
+
+def test_a_database_whose_disk_is_full_loses_nothing(tmp_path: Path) -> None:
+    """Points that PostgreSQL has no room for wait where they were logged, until it has some."""
+    need(postgres.missing())
+    if disks.missing():
+        pytest.skip(disks.missing())
+    account = troubles.postgres_full(tmp_path, 2, random.Random(6))
     assert account.good, account

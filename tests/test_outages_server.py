@@ -46,3 +46,12 @@ def test_a_spool_whose_disk_is_full_loses_nothing(tmp_path: Path) -> None:
     """Points logged while the server is away and the disk is full arrive when it is back."""
     account = troubles.spool_full(tmp_path, 1, random.Random(3))
     assert account.good, account
+
+
+def test_a_server_whose_disk_is_full_loses_nothing(tmp_path: Path) -> None:
+    """Points that the server has no room for wait where they were logged, until it has some."""
+    trouble = troubles.TROUBLES["server_full"]
+    if trouble.missing():
+        pytest.skip(trouble.missing())
+    account = trouble.make(tmp_path, 2, random.Random(5))
+    assert account.good, account

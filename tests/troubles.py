@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from services import clickhouse, postgres
+from services import clickhouse, disks, postgres
 from services.clickhouse import ClickHouseCluster
 from services.daemons import Daemon, answers, free_port, wait_until
 from services.proxy import Proxy, proxying
@@ -141,19 +140,70 @@ def spool_full(directory: Path, times: int, chance: random.Random) -> Account:
     """Fill the disk on which points wait for a server that is away, and then bring it back."""
     daemon, port = server(directory / "server", str(directory / "store"))
     uri = f"http://127.0.0.1:{port}"
-    with small_disk(Path(resolve(uri).directory)) as limits:
-        try:
-            with trainings(directory, uri, rate=8_000, settings=limits) as running:
-                for _ in range(times):
-                    daemon.kill()
-                    wait_until(lambda: held(uri) > 0, "full disk")
-                    time.sleep(chance.uniform(0.0, 0.5))
-                    daemon.start(partial(answers, port))
-                    wait_until(lambda: held(uri) == 0, "delivery")
-                running.stop()
-            return running.account()
-        finally:
-            daemon.kill()
+    limits = {"STEPLOG_SPOOL_LIMIT_MB": "6"} if disks.missing() else {}
+    with ExitStack() as stack:
+        stack.callback(daemon.kill)
+        if not limits:
+            stack.enter_context(disks.small_disk(Path(resolve(uri).directory), 6))
+        with trainings(directory, uri, rate=8_000, settings=limits) as running:
+            for _ in range(times):
+                daemon.kill()
+                wait_until(lambda: held(uri) > 0, "full disk")
+                time.sleep(chance.uniform(0.0, 0.5))
+                daemon.start(partial(answers, port))
+                wait_until(lambda: held(uri) == 0, "delivery")
+            running.stop()
+        return running.account()
+
+
+def server_full(directory: Path, times: int, chance: random.Random) -> Account:
+    """Fill the disk of the server that trainings send to, and then make room."""
+    disk = directory / "disk"
+    daemon, port = server(directory / "server", str(disk / "store"))
+    with disks.small_disk(disk, 256), proxying(port) as proxy, ExitStack() as stack:
+        stack.callback(daemon.kill)
+        daemon.start(partial(answers, port))
+        uri = f"http://127.0.0.1:{proxy.port}"
+        with trainings(directory, uri, rate=2_000) as running:
+            for _ in range(times):
+                _meet(proxy, chance)
+                with disks.filled(disk):
+                    wait_until(lambda: bool(faults(uri)), "full disk")
+                wait_until(lambda: not faults(uri), "end of it")
+            running.stop()
+        return running.account()
+
+
+def postgres_full(directory: Path, times: int, chance: random.Random) -> Account:
+    """Fill the disk of the database that trainings write to, and then make room.
+
+    PostgreSQL may end over this; then it is started anew.
+    """
+    with postgres.alone(megabytes=256) as database, proxying(database.port) as proxy:
+        database.run("create database points")
+        uri = postgres.multiple_uri([proxy.port], "points")
+        upgrade(uri)
+        with trainings(directory, uri, rate=2_000) as running:
+            for _ in range(times):
+                _meet(proxy, chance)
+                with disks.filled(database.data.parent):
+                    wait_until(lambda: bool(faults(uri)), "full disk")
+                if not database.answers():
+                    database.kill()
+                    database.start()
+                wait_until(lambda: not faults(uri), "end of it")
+            running.stop()
+        return running.account()
+
+
+def held(uri: str) -> int:
+    """Return how many points wait in the memory of those who log, for want of disk."""
+    return sum(state.held_points for state in states(resolve(uri).journals, None))
+
+
+def faults(uri: str) -> list[str]:
+    """Return what those who log have to complain of."""
+    return [state.fault for state in states(resolve(uri).journals, None) if state.fault]
 
 
 class TwoDatabases(NamedTuple):
@@ -260,25 +310,6 @@ while True:
 """
 
 
-@contextmanager
-def small_disk(directory: Path) -> Iterator[dict[str, str]]:
-    """Make a directory a disk of its own, of 6 MiB; where that may not be, give settings that limit
-    what a spool takes to that.
-    """
-    directory.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(directory)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        yield {"STEPLOG_SPOOL_LIMIT_MB": "6"}
-        return
-    yield {}
-    subprocess.run(["umount", "--lazy", str(directory)], check=True)
-
-
-def held(uri: str) -> int:
-    """Return how many points wait in the memory of those who log, for want of disk."""
-    return sum(state.held_points for state in states(resolve(uri).journals, None))
-
-
 def disturb(proxy: Proxy, number: int, chance: random.Random) -> None:
     """Make the `number`-th kind of trouble between a client and a server, and end it."""
     pause = chance.uniform(0.0, 0.3)
@@ -352,6 +383,8 @@ TROUBLES = {
     "server_killed": Trouble(server_killed, 100),
     "network_fails": Trouble(network_fails, 100),
     "spool_full": Trouble(spool_full, 5),
+    "server_full": Trouble(server_full, 5, disks.missing),
+    "postgres_full": Trouble(postgres_full, 5, lambda: postgres.missing() or disks.missing()),
     "postgres_killed": Trouble(postgres_killed, 50, postgres.missing),
     "postgres_fails_over": Trouble(postgres_fails_over, 10, postgres.missing),
     "postgres_killed_behind_servers": Trouble(postgres_killed_behind_servers, 50, postgres.missing),

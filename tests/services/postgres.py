@@ -9,13 +9,13 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from services import sharing
+from services import disks, sharing
 from services.daemons import (
     SECONDS,
     Daemon,
@@ -114,7 +114,7 @@ class Postgres:
         """Run it, and wait until it accepts connections; it may have been killed before."""
         # A killed server's children end on their own, and until then they hold its shared memory.
         wait_until(lambda: not self._is_held(), "end of the last server")
-        self._daemon.start(self._is_ready)
+        self._daemon.start(self.answers)
 
     def kill(self) -> None:
         """End it at once, as a crash does."""
@@ -149,7 +149,8 @@ class Postgres:
             raise RuntimeError(f"{program} failed: {done.stderr}")
         return done.stdout.strip()
 
-    def _is_ready(self) -> bool:
+    def answers(self) -> bool:
+        """Tell whether it accepts connections."""
         command = [f"{self._bin}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(command, check=False).returncode == 0
 
@@ -222,16 +223,22 @@ def multiple_uri(ports: Sequence[int], database: str) -> str:
 
 
 @contextmanager
-def alone() -> Iterator[Postgres]:
-    """Run a server that waits for its disk, and may be killed."""
-    with scratch(owner()) as directory:
-        server = Postgres(directory, WATCHFUL)
-        try:
-            server.create()
-            server.start()
-            yield server
-        finally:
-            server.kill()
+def alone(megabytes: int = 0) -> Iterator[Postgres]:
+    """Run a server that waits for its disk, and may be killed.
+
+    Args:
+        megabytes: of the disk; 0 for the one that everybody has.
+
+    """
+    with scratch(owner()) as directory, ExitStack() as stack:
+        if megabytes:
+            stack.enter_context(disks.small_disk(directory, megabytes))
+            give(directory, owner())
+        server = Postgres(directory, {**WATCHFUL, "max_wal_size": "64MB"})
+        stack.callback(server.kill)
+        server.create()
+        server.start()
+        yield server
 
 
 @contextmanager
