@@ -2,17 +2,22 @@
 
     python benchmarks/remote.py                       # one client, and four
     python benchmarks/remote.py --clients 8 --points 1000000
+    python benchmarks/remote.py --outage 10000000     # what one of that many points costs
 
 Each client has logged eight metrics offline, noisy losses of float32, one point of each a step.
 Then all of them send what they have at the same time, each from a process of its own, to one
 server process on the loopback. The clock runs from the first byte to the last commit; what the
 server seals meanwhile is in it, what it still has to seal is named. All share this machine.
+
+An outage: a training logs a million points while the server is there, and the given number after
+it was killed; then the server comes back.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +33,7 @@ from serving import Server, serving
 
 from steplog import places
 from steplog.stores import open_store
+from steplog.stores.base import Store
 
 METRICS = 8
 TURNS = 3
@@ -65,6 +71,33 @@ sys.stdin.readline()
 began = time.process_time()
 print(ingestor.ingest().points, time.process_time() - began, sent, flush=True)
 ingestor.close()
+"""
+
+
+TRAIN = """
+import re, sys, time, steplog
+def anonymous():  # kB of memory that no file stands behind
+    return int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read())[1])
+def stretch(first, last):
+    began = time.perf_counter()
+    for step in range(first, last):
+        log(step / 7, step)
+    return 1e6 * (time.perf_counter() - began) / (last - first)
+steplog.set_tracking_uri(sys.argv[1])
+points = int(sys.argv[2])
+with steplog.start_run() as run:
+    log = run.metric("loss").log
+    with_server = stretch(0, 1_000_000)
+    steplog.flush_async_logging()
+    before = anonymous()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    most, spent = 0, 0.0
+    for first in range(1_000_000, 1_000_000 + points, 100_000):
+        spent += stretch(first, first + 100_000)
+        most = max(most, anonymous() - before)
+    print(with_server, spent / (points // 100_000), most / 1024, run.info.run_id, flush=True)
+    sys.stdin.readline()
 """
 
 
@@ -139,13 +172,54 @@ def read(server: Server) -> str:
     return f"read {total:,} points in {seconds:.2f} s; {waiting:,} points wait to be sealed"
 
 
+def outage(points: int) -> None:
+    """Log while the server is away; print what that cost, and how long it took to deliver."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        with serving(directory / "store") as server:
+            port, url = str(server.port), server.url
+            training = run(TRAIN, directory / "state", url, str(points))
+            line(training)
+            server.stop(signal.SIGKILL)
+        assert training.stdin is not None
+        training.stdin.write("\n")
+        training.stdin.flush()
+        with_server, without, megabytes, run_id = line(training).split()
+        print(
+            f"a call costs {float(with_server):.2f} µs with a server, {float(without):.2f} without "
+            f"it; {points:,} points without it added {float(megabytes):.1f} MB of memory"
+        )
+        with serving(directory / "store", "--port", port):
+            began = time.perf_counter()
+            first = None
+            with closing(open_store(places.resolve(url))) as store:
+                while (found := count(store, run_id)) < 1_000_000 + points:
+                    if first is None and found > 1_000_000:
+                        first = time.perf_counter() - began
+                    time.sleep(0.05)
+            seconds = time.perf_counter() - began
+            print(
+                f"delivered {seconds:.1f} s after its return, {first or seconds:.1f} s of it idle"
+            )
+            training.communicate("\n")
+
+
+def count(store: Store, run_id: str) -> int:
+    """Return how many points of a run a store has."""
+    return sum(int(each.summary["count"]) for each in store.series([run_id]))
+
+
 def main() -> None:
     """Parse the command line, measure, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--clients", type=int, action="append", help="else 1, and then 4")
     parser.add_argument("--points", type=int, default=2_000_000, help="of each client")
     parser.add_argument("--turns", type=int, default=TURNS)
+    parser.add_argument("--outage", type=int, metavar="POINTS", help="log so many without a server")
     arguments = parser.parse_args()
+    if arguments.outage:
+        outage(arguments.outage)
+        return
     points = arguments.points // METRICS * METRICS
     for clients in arguments.clients or (1, 4):
         speeds = []
