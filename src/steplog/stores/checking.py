@@ -5,7 +5,7 @@ Nothing is repaired here, and nothing is changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from math import isnan
 from sys import float_info
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steplog.exceptions import StoreDamaged
-from steplog.points import POINT, is_sorted
+from steplog.points import POINT, Columns, is_sorted
 from steplog.stores import chunks, tail
 from steplog.stores.base import Damage
 from steplog.stores.connection import Chunk, Connection, Database, summaries_of
@@ -127,17 +127,35 @@ def _waiting(connection: Connection, run_no: int) -> dict[int, npt.NDArray[np.vo
 def _check_chunks(
     connection: Connection, series_id: int, chunk_ids: list[int], summaries: npt.NDArray[np.void]
 ) -> Iterator[str]:
-    for index, chunk_id in enumerate(chunk_ids):
-        kept = summaries[index : index + 1]
-        try:
-            columns = chunks.read(connection, Chunk(chunk_id, series_id, kept))
-        except StoreDamaged as error:
-            yield f"chunk {chunk_id}: {error.message}"
+    listed = [
+        Chunk(chunk_id, series_id, summaries[index : index + 1])
+        for index, chunk_id in enumerate(chunk_ids)
+    ]
+    for each, columns in zip(listed, _read(connection, listed), strict=True):
+        if isinstance(columns, StoreDamaged):
+            yield f"chunk {each.chunk_id}: {columns.message}"
             continue
         if not is_sorted(columns):
-            yield f"chunk {chunk_id}: its points are not in order"
-        if differences(kept, summarise(columns), exact=True):
-            yield f"chunk {chunk_id}: its summary is not that of its points"
+            yield f"chunk {each.chunk_id}: its points are not in order"
+        if differences(each.summary, summarise(columns), exact=True):
+            yield f"chunk {each.chunk_id}: its summary is not that of its points"
+
+
+def _read(connection: Connection, listed: Sequence[Chunk]) -> Iterator[Columns | StoreDamaged]:
+    """Yield the points of each chunk, or what is wrong with it."""
+    done = 0
+    while done < len(listed):
+        try:
+            for columns in connection.home.read(connection, listed[done:]):
+                done += 1
+                yield columns
+        except StoreDamaged:
+            # Of some that were read together, which may not be the next one.
+            try:
+                yield chunks.read(connection, listed[done])
+            except StoreDamaged as error:
+                yield error
+            done += 1
 
 
 def _check_row(
