@@ -78,7 +78,8 @@ LAYERS = """
     stores.relational
     stores.searching
     stores.purging stores.blocks
-    stores.tail stores.sealing stores.pieces stores.outlines stores.waiting stores.checking stores.chunks
+    stores.checking stores.sealing stores.pieces
+    stores.tail stores.waiting stores.outlines stores.chunks
     stores.catalog
     stores.rows
     stores.database stores.postgres_database
