@@ -28,6 +28,7 @@ ODD = (math.nan, math.inf, -math.inf, -0.0, 5e-324, 1.7976931348623157e308)
 # A prime number of values: no step of a key has those of a step nearby.
 VALUES = 4093
 PACE_SECONDS = 0.01
+MOST_AT_ONCE = 1_000
 Step = TypeVar("Step", int, "npt.NDArray[np.int64]")
 
 
@@ -68,7 +69,9 @@ def train(notes: Notes, worker: int, rate: int) -> None:
     step = 0
     with steplog.start_run(run_name=f"worker-{worker}"):
         while not numbers[0]:
-            for _ in range(max(1, int((time.monotonic() - begun) * rate) - step)):
+            due = int((time.monotonic() - begun) * rate) - step
+            # On a machine that is too busy for the rate, it is told to stop nevertheless.
+            for _ in range(max(1, min(due, MOST_AT_ONCE))):
                 at = step * len(KEYS)
                 row = {key: table[(at + n) % VALUES] for n, key in enumerate(KEYS)}
                 steplog.log_metrics(row, step=step, timestamp=timestamp(worker, step))
