@@ -23,6 +23,7 @@ from click.testing import CliRunner, Result
 from services.daemons import wait_until
 from services.mlflow_servers import MlflowServer
 from serving import serving
+from test_clusters import read_only
 from test_sync import fill, readable
 
 import steplog
@@ -403,6 +404,61 @@ def test_copies_of_a_directory_that_is_written(
     brought.append(synced(str(copy), "target")["points"])
     assert sum(brought) == 2 * steps
     monkeypatch.delenv("STEPLOG_INGEST")
+    assert_equal(source, "target")
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_a_watch_of_copies(tmp_path: Path) -> None:
+    """A watch follows a copy that is made again while it goes on, and says so where it is torn."""
+    source, copy = tmp_path / "steplog-store", tmp_path / "copy"
+    with (
+        process(*STEPLOG, "sync", str(copy), "target", "--watch") as watch,
+        process(sys.executable, "-c", TRAINING) as training,
+        closing(open_store("target")) as target,
+    ):
+        assert training.stdout and training.stdin
+        run_id = training.stdout.readline().strip()
+
+        def points() -> int:
+            return sum(each.summary["count"].item() for each in target.series([run_id]))
+
+        for _ in range(4):
+            before = points()
+
+            def grown(before: int = before) -> bool:
+                replace(source, copy)
+                return points() > before
+
+            wait_until(grown, "a copy is taken over", pause=1.5)
+        training.stdin.close()
+        steps = int(training.stdout.readline())
+        training.wait(60)
+        replace(source, copy)
+        wait_until(lambda: points() == 2 * steps, "the last copy is taken over")
+        watch.terminate()
+        assert watch.wait(30) == 0
+    assert_equal(source, "target")
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    """Where the source is read-only and logged to, all comes over, and nothing there is changed."""
+    source = tmp_path / "steplog-store"
+    with process(sys.executable, "-c", TRAINING) as training:
+        assert training.stdout and training.stdin
+        training.stdout.readline()
+        wait_until((source / "catalog.db").exists, "the training ingests")
+        command = [*read_only(source), *STEPLOG, "sync", str(source), "target", "--json"]
+        sent = 0
+        while sent < 20_000:
+            sent += json.loads(subprocess.check_output(command))["points"]
+        training.kill()
+        training.wait(60)
+    before = [(path, path.stat().st_mtime_ns) for path in sorted(source.rglob("*"))]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert [(path, path.stat().st_mtime_ns) for path in sorted(source.rglob("*"))] == before
     assert_equal(source, "target")
 
 

@@ -6,19 +6,21 @@ How one store comes to know what another one does is in `steplog.sync`.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
 from steplog import places, settings
-from steplog.backend import LOCK_SECONDS, backend, tracking_uri
+from steplog.backend import LOCK_SECONDS, Backend, backend, tracking_uri
 from steplog.command import CATALOG, STORE, Report, command, refused_documents
 from steplog.exceptions import StoreDamaged, StoreError
+from steplog.journal import SUFFIX
 from steplog.places import Place
 from steplog.stores import check_copy, open_store
 from steplog.stores.base import Store
@@ -31,6 +33,8 @@ Choose: TypeAlias = "Callable[[Store], Chosen]"
 """Says which runs of a store are meant."""
 
 WATCH_SECONDS = 1.0
+COPIES = 3
+"""How often a catalog is copied before it counts as damaged: somebody may just write it."""
 REST = 20
 """While it watches, a look at all runs is followed by so many times its time without another; runs
 that have not ended are looked at each second."""
@@ -100,12 +104,23 @@ sync.params.append(CATALOG)
 
 
 class _Source:
-    """The store that is read; one in a directory may be a copy that is made again meanwhile."""
+    """The store that is read.
+
+    One in a directory may be a copy that is made again meanwhile. Where nothing may be written, the
+    catalog is copied, so that it can take in what the journals hold.
+    """
 
     def __init__(self, uri: str) -> None:
         self._backend = backend(uri)
         self.place = self._backend.place
-        self._files: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
+        self._copied: object = None
+        self._aside: TemporaryDirectory[str] | None = None
+        catalog = self.place.catalog
+        if os.path.exists(os.path.join(catalog, places.CATALOG)) and not os.access(
+            catalog, os.W_OK
+        ):
+            self._aside = TemporaryDirectory()
 
     def store(self) -> Store:
         """Return the store with all that was logged until now.
@@ -119,36 +134,66 @@ class _Source:
             raise StoreError(f"There is no store in {self.place.name}.")
         if self.place.kind != "directory":
             return self._backend.store()
-        try:
-            self._look_at_files()
-            return self._backend.store()
-        except StoreDamaged as error:
-            raise StoreDamaged(
-                f"{error.message.rstrip('.')}. If this is a copy, it was made while somebody "
-                "wrote: copy it again, with rsync -a --delete."
-            ) from error
+        for tries_left in reversed(range(COPIES if self._aside else 1)):
+            try:
+                if self._aside is not None:
+                    self._copy_catalog(os.path.join(self._aside.name, "copy"))
+                self._look_at_files(self._backend.place)
+                return self._backend.store()
+            except StoreDamaged as error:
+                self._copied = None
+                if not tries_left:
+                    raise _torn(error) from error
+        raise AssertionError
 
     def live_writers(self) -> frozenset[str]:
         """Return the writers that log to it now."""
         return self._backend.live_writers()
 
-    def _look_at_files(self) -> None:
-        files = _files(self.place)
-        if any(files.get(path, number) != number for path, number in self._files.items()):
+    def _copy_catalog(self, aside: str) -> None:
+        """Copy the catalog, if it has changed; `check_copy` tells whether that went well."""
+        names = (places.CATALOG, f"{places.CATALOG}-wal")
+        found = [os.path.join(self.place.catalog, name) for name in names]
+        stats = [os.stat(path) for path in found if os.path.exists(path)]
+        state = [(each.st_mtime_ns, each.st_size) for each in stats]
+        if state == self._copied:
+            return
+        self._backend.close()
+        shutil.rmtree(aside, ignore_errors=True)
+        os.mkdir(aside)
+        copy = mkdtemp(dir=aside)  # under another name, so that it is not taken for the last one
+        for path in found:
+            with suppress(FileNotFoundError):
+                shutil.copy(path, copy)
+        self._backend = Backend(self.place._replace(catalog=copy))
+        self._copied = state
+
+    def _look_at_files(self, place: Place) -> None:
+        numbers = _numbers(place)
+        if any(numbers.get(path, number) != number for path, number in self._numbers.items()):
             self._backend.close()  # others were put in place of those that are open
-        catalog = os.path.join(self.place.catalog, places.CATALOG)
-        if catalog in files and files[catalog] != self._files.get(catalog):
-            check_copy(self.place)
-        self._files = files
+        catalog = os.path.join(place.catalog, places.CATALOG)
+        if catalog in numbers and numbers[catalog] != self._numbers.get(catalog):
+            check_copy(place)
+        self._numbers = numbers
 
 
-def _files(place: Place) -> dict[str, int]:
-    """Return the numbers of the files that hold a store."""
+def _numbers(place: Place) -> dict[str, int]:
+    """Return the inode numbers of the files that make a store."""
     found = {}
     for directory in (place.catalog, place.journals):
         with suppress(FileNotFoundError), os.scandir(directory) as entries:
-            found.update({entry.path: entry.inode() for entry in entries})
+            for entry in entries:
+                if entry.name.endswith((places.CATALOG, SUFFIX)):
+                    found[entry.path] = entry.inode()
     return found
+
+
+def _torn(error: StoreDamaged) -> StoreDamaged:
+    return StoreDamaged(
+        f"{error.message.rstrip('.')}. If this is a copy, it was made while somebody wrote: copy "
+        "it again, with rsync -a --delete."
+    )
 
 
 def _end(target: str) -> Place:
