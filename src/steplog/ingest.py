@@ -108,9 +108,7 @@ class Ingestor:
     def live_writers(self) -> frozenset[str]:
         """Return the ids of the writers that lived when their journals were ingested last."""
         return frozenset(
-            reader.header.writer_id
-            for reader in self._readers.values()
-            if reader.silence() < LOST_SECONDS
+            reader.header.writer_id for reader in self._readers.values() if reader.heard()
         )
 
     def close(self) -> None:

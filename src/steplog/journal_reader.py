@@ -167,7 +167,8 @@ class JournalReader:
         """Tell whether the journal is certain not to grow any more. Once True, it stays so."""
         header = self.header = self.read_header()
         if header.state == CLOSED:
-            return True
+            # A shared file system may show the new header, and for a while yet the old size.
+            return header.boot_id == boot_id() or self.silence() >= LOST_SECONDS
         if header.boot_id != boot_id() or (header.liveness == LOCKED and self._locked()):
             return False
         if header.host != hostname():
@@ -179,9 +180,11 @@ class JournalReader:
         """Tell whether the writer seems to live; one that does not may still come back."""
         if self.complete():
             return False
-        if self.header.liveness == LOCKED and self._locked():
-            return True
-        return self.silence() < LOST_SECONDS
+        return (self.header.liveness == LOCKED and self._locked()) or self.heard()
+
+    def heard(self) -> bool:
+        """Tell whether the writer gave sign of life lately, as far as was seen when last looked."""
+        return self.header.state != CLOSED and self.silence() < LOST_SECONDS
 
     def abandoned(self) -> bool:
         """Tell whether the journal may be taken for complete, and removed when it was ingested."""
