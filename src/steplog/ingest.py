@@ -152,7 +152,8 @@ class Ingestor:
         reader = self._open(path, report)
         if reader is None:
             return
-        final = reader.complete()
+        # A shared file system may show that a journal is complete before it shows its last size.
+        final = reader.complete() and reader.silence() >= LOST_SECONDS
         self._ingest(reader, report, progress, final=final)
         if final:
             self._forget(path)
