@@ -62,10 +62,7 @@ class Stores:
 @contextmanager
 def served_stores() -> Iterator[Stores]:
     """Serve stores on a free port of the loopback."""
-    # With its protocol named, asyncio sends what is short at once, as uvloop always does.
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.bind(("127.0.0.1", 0))
-    listening.listen()
+    listening = socket.create_server(("127.0.0.1", 0))
     stores = Stores(f"http://127.0.0.1:{listening.getsockname()[1]}")
     config = uvicorn.Config(
         stores,

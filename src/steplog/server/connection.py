@@ -72,6 +72,10 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Begin, unless there are too many."""
         super().connection_made(transport)
+        # What is short is sent at once. uvloop sees to that, asyncio not for sockets like ours.
+        with suppress(OSError):
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if len(self.connections) > self._limits.connections:
             busy = "Too many connections. Try again."
             self._refuse(answers.refused(busy, "TEMPORARILY_UNAVAILABLE"))
