@@ -77,6 +77,8 @@ def test_every_endpoint_wants_a_token(guarded: Server, endpoint: Endpoint) -> No
     free = {
         "/health",
         "/ready",
+        "/about",
+        "/about",
         "/version",
         *(each.path for each in site.ENDPOINTS if not each.page),
     }
