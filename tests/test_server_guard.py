@@ -78,7 +78,6 @@ def test_every_endpoint_wants_a_token(guarded: Server, endpoint: Endpoint) -> No
         "/health",
         "/ready",
         "/about",
-        "/about",
         "/version",
         *(each.path for each in site.ENDPOINTS if not each.page),
     }
