@@ -40,7 +40,7 @@ from steplog.operations import (
 )
 from steplog.points import POINT, Columns
 from steplog.query import Query
-from steplog.stores import open_store
+from steplog.stores import open_store, upgrade_store
 from steplog.stores.base import DATASET_CONTEXT, Batch, Refused, RunRecord, Store
 from steplog.stores.memory import MemoryStore
 from steplog.stores.remote import RemoteStore
@@ -301,6 +301,12 @@ def an_empty_store(request: pytest.FixtureRequest, directory: Path) -> Store:
         return RemoteStore(request.getfixturevalue("served").add(directory), timeout=20.0)
     if request.param == "database":
         return open_store(request.getfixturevalue("postgres_store_uri"))
+    if request.param == "two databases":
+        clickhouse = request.getfixturevalue("clickhouse_database")
+        request.getfixturevalue("monkeypatch").setenv("STEPLOG_POINTS_URI", clickhouse.uri)
+        uri = request.getfixturevalue("postgres_uri")
+        upgrade_store(uri)
+        return open_store(uri)
     return open_store(directory)
 
 
@@ -316,10 +322,41 @@ def test_any_store_into_any_other(source: Store, target: Store) -> None:
 
 @pytest.mark.long
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["database"], indirect=True)
+@pytest.mark.parametrize("target", ["database", "two databases"], indirect=True)
 def test_any_store_into_a_database(source: Store, target: Store) -> None:
-    """The same holds for a database, as the target and as the source."""
+    """The same holds for PostgreSQL, with ClickHouse and without it, as target and as source."""
     test_any_store_into_any_other(source, target)
+
+
+def look_at_open_runs(source: Store) -> None:
+    """Look at the runs of a source that have not ended, as they begin, grow and end."""
+    target = MemoryStore()
+    watch, feed = Sync(source, target), Feed(source)
+    feed.operate(*(a_run(run_id, "7", "", 5, {}) for run_id in RUNS[:2]))
+    feed.operate(UpdateRun(RUN, 0, "FINISHED", 9))
+    assert watch.look(everything=False).sent == {RUNS[1]}
+    watch.look()
+    feed.log("late", (1, 1, 1.0))
+    feed.log(SeriesKey(RUNS[1], "loss"), (1, 1, 1.0))
+    feed.operate(UpdateRun(RUNS[1], 0, "FAILED", 9), a_run(RUNS[2], "7", "", 5, {}))
+    outcome = watch.look(everything=False)
+    assert (outcome.runs, outcome.sent, outcome.points) == (2, {*RUNS[1:]}, 1)
+    assert watch.look(everything=False).sent == set()
+    assert watch.look().sent == {RUN}
+    assert readable(target) == readable(source)
+
+
+def test_runs_that_ended_are_looked_at_less_often(source: Store) -> None:
+    """A quick look finds runs that begin, grow and end; a full one also what comes afterwards."""
+    look_at_open_runs(source)
+
+
+@pytest.mark.long
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["database"], indirect=True)
+def test_runs_of_a_database_that_ended(source: Store) -> None:
+    """The same holds where a database is the source."""
+    look_at_open_runs(source)
 
 
 # What wins ----------------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ class Sync:
 
         Args:
             everything: False to look only at runs that have not ended, or had not the last time;
-                whoever watches a large store looks at the others less often.
+                whoever watches a large store looks less often at the others, and at models.
 
         Raises:
             StoreError: one of the stores cannot answer now. Look again later; what was sent until
@@ -136,7 +136,7 @@ class Sync:
             carrier.carry_runs(run_ids)
             outcome.runs += len(run_ids)
             self._advance(len(run_ids))
-        for model_ids in _groups(self._model_ids()):
+        for model_ids in _groups(self._model_ids() if everything else ()):
             carrier.carry_models(model_ids)
         carrier.finish_experiments(experiments)
         carrier.finish()
