@@ -125,7 +125,7 @@ def subtract(columns: Columns, others: Columns) -> Columns:
         array([2])
 
     """
-    joined = Columns(*map(np.concatenate, zip(others, columns, strict=True)))
+    joined = Columns(*map(np.concatenate, zip(*[others, columns], strict=True)))
     # A stable sort: of two that are the same, the one of the others comes first.
     order = np.lexsort([*_order_keys(joined)][::-1])
     _, equal = _compare_neighbours(_order_keys(joined.take(order)))
