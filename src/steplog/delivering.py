@@ -6,8 +6,9 @@ It is ingest, as anywhere: the journals of a spool go into another store, exactl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
+from steplog import journals
 from steplog.exceptions import StoreError
 from steplog.ingest import Ingestor, IngestReport
 from steplog.places import Place
@@ -15,6 +16,9 @@ from steplog.stores import open_store
 from steplog.stores.base import Refused
 
 ANSWER_SECONDS = 30.0
+
+Stop: TypeAlias = tuple[Place, Place]
+"""The place whose spool it is, and the one whose store its journals go into."""
 
 
 class Delivery(NamedTuple):
@@ -43,36 +47,46 @@ class Delivery(NamedTuple):
 class Courier:
     """Moves the journals of spools into stores. For one thread.
 
-    Args:
-        tell: called with a sentence when something goes wrong for the first time.
-
     Attributes:
         deliveries: what was delivered, by the name of the store.
 
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self) -> None:
         self.deliveries: dict[str, Delivery] = {}
-        self._tell = tell
-        self._ingestors: dict[tuple[Place, Place], Ingestor] = {}
+        self._ingestors: dict[Stop, Ingestor] = {}
 
-    def deliver(self, stops: Sequence[tuple[Place, Place]]) -> None:
+    def waiting(self, stops: Sequence[Stop]) -> int:
+        """Return how many points wait to be delivered, at most."""
+        return sum(
+            journal.most_points for spool, _ in stops for journal in journals.states(spool.journals)
+        )
+
+    def deliver(
+        self, stops: Sequence[Stop], advance: Callable[[int], None] | None = None
+    ) -> list[str]:
         """Deliver what waits; a store that cannot be reached keeps no other one waiting.
 
         Args:
-            stops: the place whose spool it is, and the one where its journals go.
+            stops: whose spools, and which stores their journals go into.
+            advance: called now and then with the number of points delivered since the last call.
+
+        Returns:
+            What is wrong now and was not before.
 
         """
+        troubles = []
         for spool, end in stops:
             before = self.deliveries.get(end.name, Delivery(end.name))
             try:
-                report = self._ingestor(spool, end).ingest()
+                report = self._ingestor(spool, end).ingest(progress=advance)
             except StoreError as error:
                 if error.message != before.fault:
-                    self._tell(error.message)
+                    troubles.append(error.message)
                 self.deliveries[end.name] = before._replace(fault=error.message)
             else:
                 self.deliveries[end.name] = before.and_then(report)
+        return troubles
 
     def close(self) -> None:
         """Close the stores."""

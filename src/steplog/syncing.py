@@ -364,15 +364,18 @@ def _delivered(stops: Callable[[], Sequence[tuple[Place, Place]]], watch: bool) 
     from steplog import pages
     from steplog.delivering import Courier
 
-    with closing(Courier(tell)) as courier:
+    with closing(Courier()) as courier:
         if watch:
             with interruptible() as interrupted:
                 tell("Watching what waits on this machine; Ctrl-C ends it.")
-                courier.deliver(stops())
-                while not interrupted(WATCH_SECONDS):
-                    courier.deliver(stops())
+                while True:
+                    for trouble in courier.deliver(stops()):
+                        tell(f"Trying again: {trouble}")
+                    if interrupted(WATCH_SECONDS):
+                        break
         else:
-            courier.deliver(stops())
+            with progress("Delivering", lambda: courier.waiting(stops())) as advance:
+                courier.deliver(stops(), advance)
         found = [*courier.deliveries.values()]
     healthy = not any(each.fault or each.refused or each.damaged for each in found)
     documents = [{**each._asdict(), "refused": refused_documents(each.refused)} for each in found]
