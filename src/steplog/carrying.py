@@ -161,22 +161,30 @@ class Carrier:
             return False
         return before is None or before.row.name != row.name
 
-    def carry_runs(self, run_ids: Sequence[str]) -> None:
-        """Send what the target lacks of these runs, points included."""
+    def carry_runs(self, run_ids: Sequence[str]) -> int:
+        """Send what the target lacks of these runs, points included.
+
+        Returns:
+            How many series, params and tags they have, which says how much memory this took.
+
+        """
         records = {each.row.run_id: each for each in self._source.runs(run_ids)}
         series: defaultdict[str, list[Series]] = defaultdict(list)
         for each in self._source.series(run_ids):
             series[each.key.run_id].append(each)
-        digests = {run_id: _digest(each, series[run_id]) for run_id, each in records.items()}
+        digests = {
+            run_id: _digest(each, each.writers & self._live, series[run_id])
+            for run_id, each in records.items()
+        }
         changed = [run_id for run_id in run_ids if run_id in records]
         changed = [each for each in changed if not self._seen.has(each, digests[each])]
-        if not changed:
-            return
-        known = {each.row.run_id: each for each in self._target.runs(changed)}
+        known = {each.row.run_id: each for each in self._target.runs(changed)} if changed else {}
         pairs = differing([each for run_id in changed for each in series[run_id]], self._target)
         for run_id in changed:
             self._carry_run(records[run_id], known.get(run_id), pairs[run_id])
             self._notes.append(partial(self._seen.note_run, records[run_id], digests[run_id]))
+        pairs_of_texts = sum(len(each.params) + len(each.tags) for each in records.values())
+        return sum(map(len, series.values())) + pairs_of_texts
 
     def carry_models(self, model_ids: Sequence[str]) -> None:
         """Send what the target lacks of these logged models."""
@@ -282,7 +290,7 @@ def differing(series: Sequence[Series], target: Store) -> defaultdict[str, list[
 
     """
     run_ids = [*dict.fromkeys(each.key.run_id for each in series)]
-    known = {each.key: each for each in target.series(run_ids)}
+    known = {each.key: each for each in target.series(run_ids)} if run_ids else {}
     found: defaultdict[str, list[Pair]] = defaultdict(list)
     pairs = [(each, known.get(each.key)) for each in series]
     both = [(ours, theirs) for ours, theirs in pairs if theirs is not None]
@@ -303,9 +311,9 @@ def _summaries(series: Iterable[Series]) -> npt.NDArray[np.void]:
     return np.frombuffer(b"".join(each.summary.tobytes() for each in series), SUMMARY)
 
 
-def _digest(record: RunRecord, series: Sequence[Series]) -> bytes:
-    """Return bytes that are others when anything of a run has changed."""
-    known = repr((record._replace(writers=frozenset()), sorted(record.writers)))
+def _digest(record: RunRecord, live: frozenset[str], series: Sequence[Series]) -> bytes:
+    """Return bytes that change with anything of a run, and with who of its writers lives."""
+    known = repr((record._replace(writers=frozenset()), sorted(live)))
     summaries = b"".join(each.summary.tobytes() for each in series)
     return blake2b(known.encode("utf-8") + summaries, digest_size=16).digest()
 

@@ -28,8 +28,10 @@ from steplog.rows import OPEN_STATUSES
 from steplog.sending import Outbox
 from steplog.stores.base import ExperimentRecord, Refused, Store
 
-GROUP = 500
-"""So many runs, or models, are asked for at once."""
+SMALLEST_GROUP, LARGEST_GROUP = 16, 512
+"""So many runs, or models, are asked for at once, the first time and at most."""
+MOST_AT_ONCE = 50_000
+"""So many series, params and tags are in memory at once, unless a single run has more."""
 BEAT_SECONDS = 15.0
 _STAGES = (LifecycleStage.ACTIVE, LifecycleStage.DELETED)
 _OPEN = Condition(Field("attribute", "status"), "IN", OPEN_STATUSES)
@@ -131,12 +133,13 @@ class Sync:
         carrier = Carrier(self._source, self._target, self._seen, live, dry=self._dry)
         experiments = self._experiments()
         carrier.begin_experiments(experiments)
-        for run_ids in _groups(self._run_ids(everything)):
+        groups = _Groups(self._run_ids(everything))
+        for run_ids in groups:
             self._tell_of_writers(live)
-            carrier.carry_runs(run_ids)
+            groups.weigh(carrier.carry_runs(run_ids))
             outcome.runs += len(run_ids)
             self._advance(len(run_ids))
-        for model_ids in _groups(self._model_ids() if everything else ()):
+        for model_ids in _Groups(self._model_ids() if everything else ()):
             carrier.carry_models(model_ids)
         carrier.finish_experiments(experiments)
         carrier.finish()
@@ -151,8 +154,10 @@ class Sync:
         Points that are logged meanwhile are left to the next look.
         """
         outcome, outbox = Outcome(), Outbox(self._target, dry=self._dry)
-        for run_ids in _groups(self._run_ids(everything=True)):
+        groups = _Groups(self._run_ids(everything=True))
+        for run_ids in groups:
             theirs = {each.key: each for each in self._target.series(run_ids)}
+            groups.weigh(len(theirs))
             for series in self._source.series(run_ids):
                 known = theirs.get(series.key)
                 outcome.verified += 1
@@ -200,7 +205,7 @@ class Sync:
         made = Condition(Field("attribute", "source_run_id"), "IN", tuple(self._chosen.run_ids))
         used = (
             use.model_id
-            for group in _groups(self._chosen.run_ids)
+            for group in _Groups(self._chosen.run_ids)
             for run in self._source.runs(group)
             for use in run.models
         )
@@ -220,6 +225,22 @@ class Sync:
             self._beaten = time.monotonic()
 
 
-def _groups(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), GROUP):
-        yield ids[start : start + GROUP]
+class _Groups:
+    """Cuts ids into groups, and makes these smaller where much is known of each of them."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self._ids = ids
+        self._size = SMALLEST_GROUP
+
+    def __iter__(self) -> Iterator[Sequence[str]]:
+        start = 0
+        while start < len(self._ids):
+            stop = start + self._size
+            self._size = min(2 * self._size, LARGEST_GROUP)
+            yield self._ids[start:stop]
+            start = stop
+
+    def weigh(self, weight: int) -> None:
+        """Say how many things the last group had; the next is to have about MOST_AT_ONCE."""
+        if weight > MOST_AT_ONCE // 2:
+            self._size = max(1, self._size * MOST_AT_ONCE // (4 * weight))
