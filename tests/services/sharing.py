@@ -1,6 +1,6 @@
 """One server of each kind for all workers of a run of pytest.
 
-The first worker that needs one starts a keeper (`python -m services.sharing NAME DIRECTORY`), which
+The first worker that needs one starts a keeper (`python -m services NAME DIRECTORY`), which
 starts the server, says where it is, and ends it as soon as the last worker has gone: every worker
 holds a shared lock, which the kernel takes from it however it ends, and the keeper waits for the
 exclusive one.
@@ -49,7 +49,7 @@ def join(name: str, factory: pytest.TempPathFactory) -> Any:
 
 def _start(name: str, directory: Path) -> str:
     log = directory / "log"
-    command = [sys.executable, "-m", "services.sharing", name, str(directory)]
+    command = [sys.executable, "-m", "services", name, str(directory)]
     with (
         log.open("a") as errors,
         subprocess.Popen(
@@ -77,10 +77,3 @@ def keep(name: str, directory: Path) -> None:
             fcntl.flock(users, fcntl.LOCK_EX)
             # Who comes now waits for the lock, and then starts another one.
             (directory / "address").unlink(missing_ok=True)
-
-
-if __name__ == "__main__":
-    # The worker waits for the process that it started, and not for the one that keeps the server.
-    if os.fork():
-        os._exit(0)
-    keep(sys.argv[1], Path(sys.argv[2]))
