@@ -1,4 +1,4 @@
-"""The keeper of a service that the workers of a run share: ``python -m services NAME DIRECTORY``."""
+"""The keeper of a service that a run's workers share: ``python -m services NAME DIRECTORY``."""
 
 from __future__ import annotations
 
