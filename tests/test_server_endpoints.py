@@ -16,10 +16,12 @@ from served import AJAX, API, Reply, Served, succeeded
 
 from steplog import history
 from steplog.entities import ViewType
+from steplog.exceptions import StoreError
 from steplog.operations import LogInputs, Operation, SetTags
 from steplog.server.endpoint import OURS, Caller
 from steplog.server.endpoints import AJAX as AJAX_PREFIXES
 from steplog.server.endpoints import ARTIFACTS, ENDPOINTS, EVERYWHERE, STORE, VIEW
+from steplog.server.storage import Room
 from steplog.stores.memory import MemoryStore
 from steplog.stores.wire import encode_batch
 from steplog.testing import Feed, create_run
@@ -607,6 +609,15 @@ def test_values_of_the_wrong_type_are_refused(served: Served, operation: Operati
     reply = served.call("PUT", f"{OURS[0]}/store/batches", body)
     assert (reply.status, reply.error.partition(":")[0]) == (400, "INVALID_PARAMETER_VALUE")
     assert served.client.store.runs() == []
+
+
+def test_what_is_unpacked_has_room_for_so_much() -> None:
+    """Beyond that a batch is to come again later; what was taken is given back."""
+    room = Room(100)
+    with room.taken(60), pytest.raises(StoreError, match="Try again"), room.taken(50):
+        pass
+    with room.taken(100):
+        pass
 
 
 # The table --------------------------------------------------------------------------------------

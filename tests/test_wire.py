@@ -191,7 +191,10 @@ def lies() -> Iterator[tuple[str, bytes]]:
     claim[at + 8 : at + 12] = b"\xff\xff\xff\x7f"
     claim[at + 4 : at + 8] = struct.pack("<I", zlib.crc32(claim[at + 8 : -len(wire.END)]))
     claim[at - 4 : at] = struct.pack("<I", zlib.crc32(claim[at : -len(wire.END)]))
-    yield "more than 1048576", bytes(claim)
+    yield "more than 262144", bytes(claim)
+    again = forged(Kind.VALUES, bomb, unpacked=(16 << 20) + 3) * 100
+    yield "is not a batch", forged(Kind.POINTS, b"") + again
+    yield "impossible frame", forged(Kind.POINTS, bomb, unpacked=16 << 20)
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,20 @@ import json
 import re
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from steplog.exceptions import JournalDamaged, MlflowException, StoreDamaged, invalid
+from steplog.exceptions import (
+    JournalDamaged,
+    MlflowException,
+    StoreDamaged,
+    StoreError,
+    invalid,
+)
 from steplog.operations import SeriesKey
 from steplog.query import Query
 from steplog.query import check as check_query
@@ -43,6 +50,40 @@ brought.set()
 _NEEDS = re.compile("[012]*")
 
 
+class Room:
+    """Memory for what is unpacked. A body is counted as it arrives; but it may be packed.
+
+    Args:
+        size: so many bytes may be taken at a time.
+
+    """
+
+    def __init__(self, size: int) -> None:
+        self._lock = threading.Lock()
+        self._left = size
+
+    @contextmanager
+    def taken(self, size: int) -> Iterator[None]:
+        """Take some bytes for a while.
+
+        Raises:
+            StoreError: too many are taken already.
+
+        """
+        with self._lock:
+            if size > self._left:
+                raise StoreError("Too much at once. Try again.")
+            self._left -= size
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._left += size
+
+
+_room = Room(2 * wire.MOST_BATCH)
+
+
 def for_all_experiments(handle: Handler) -> Handler:
     """Return a handler that denies everything to tokens that are held to one experiment."""
 
@@ -56,8 +97,9 @@ def for_all_experiments(handle: Handler) -> Handler:
 
 def apply(service: Service, request: Request) -> Answer:
     """Apply one stretch of one journal, and answer once the store has committed it."""
-    batch = _batch(request.body)
-    refused = _bare(service).apply(batch)
+    with _room.taken(min(wire.claimed_bytes(request.body), wire.MOST_BATCH)):
+        batch = _batch(request.body)
+        refused = _bare(service).apply(batch)
     if refused is not None:
         brought.set()
         tally.applied(len(batch.points), len(batch.operations), len(refused))

@@ -29,7 +29,7 @@ import numpy.typing as npt
 from steplog import chunk, operations
 from steplog.exceptions import FormatTooNew, MlflowException, StoreDamaged, StoreError
 from steplog.operations import SeriesKey
-from steplog.points import POINT, Columns, arrange, series_starts
+from steplog.points import POINT, Columns, arrange, empty_columns, series_starts
 from steplog.rows import ExperimentRow, ModelRow, Refusal, RunRow
 from steplog.stores.base import (
     Batch,
@@ -51,11 +51,14 @@ from steplog.summary import SUMMARY
 T = TypeVar("T")
 
 VERSION = 1
-MOST_POINTS = 1 << 20
+MOST_POINTS = 1 << 18
 """Points in one batch, or in one piece of an answer."""
 MOST_SENT = 64 << 20
 """Bytes of one frame."""
 MOST_UNPACKED = 256 << 20
+"""Bytes of one frame, unpacked; …"""
+MOST_BATCH = 64 << 20
+"""… of one in a batch."""
 MOST_VALUES = 1 << 20
 """Values in the JSON of a batch: each takes memory."""
 SUMMARIES_AT_ONCE = 1_000
@@ -80,11 +83,17 @@ class Kind(IntEnum):
     ERROR = 4
 
 
+_PACKED = (Kind.VALUES, Kind.ERROR)
+
+
 class Frame(NamedTuple):
     """One frame, unpacked."""
 
     kind: Kind
     payload: bytes
+
+
+_NOTHING = Frame(Kind.END, b"")
 
 
 class Shape(Generic[T]):
@@ -151,7 +160,7 @@ FOUND: Shape[Damage | int] = Shape(
 def frame(kind: Kind, payload: bytes = b"") -> bytes:
     """Return one frame; JSON is packed where that is worth it."""
     sent = payload
-    if kind in (Kind.VALUES, Kind.ERROR) and len(payload) > _SHORT:
+    if kind in _PACKED and len(payload) > _SHORT:
         sent = min(payload, zlib.compress(payload, 1), key=len)
     if len(sent) > MOST_SENT or len(payload) > MOST_UNPACKED:
         raise StoreError(f"{len(payload):,} bytes are too many to be sent in one piece.")
@@ -162,12 +171,13 @@ def frame(kind: Kind, payload: bytes = b"") -> bytes:
 END = frame(Kind.END)
 
 
-def frames(read: Callable[[int], bytes]) -> Iterator[Frame]:
+def frames(read: Callable[[int], bytes], most: int = MOST_UNPACKED) -> Iterator[Frame]:
     """Yield the frames of a body until its end.
 
     Args:
         read: returns so many of the next bytes, or fewer where there are no more for now or ever;
             none at the end.
+        most: bytes that a frame may have, unpacked.
 
     Raises:
         StoreDamaged: the body is cut off, or is not what was sent.
@@ -184,7 +194,8 @@ def frames(read: Callable[[int], bytes]) -> Iterator[Frame]:
                 f"What was received has format {version} of steplog's wire, and this steplog knows "
                 f"format {VERSION}. Use one version of steplog on both sides."
             )
-        if n_sent > MOST_SENT or n_unpacked > MOST_UNPACKED or number not in tuple(Kind):
+        packed = n_sent != n_unpacked and number not in _PACKED
+        if packed or n_sent > MOST_SENT or n_unpacked > most or number not in tuple(Kind):
             raise StoreDamaged(f"What was received holds an impossible frame: {head.hex()}.")
         sent = _exactly(read, n_sent)
         if zlib.crc32(sent) != crc:
@@ -294,16 +305,16 @@ def decode_batch(body: bytes) -> Batch:
 
     """
     stream = BytesIO(body)
-    found = [*frames(stream.read)]
-    if [each.kind for each in found] not in ([Kind.VALUES], [Kind.VALUES, Kind.POINTS]):
+    found = frames(stream.read, MOST_BATCH)
+    text, packed = (next(found, _NOTHING) for _ in range(2))
+    if text.kind != Kind.VALUES or packed.kind not in (Kind.POINTS, Kind.END):
         raise StoreDamaged("What was received is not a batch.")
-    if stream.read(1):
+    if next(found, None) is not None or stream.read(1):
         raise StoreDamaged("What was received goes on behind its end.")
-    text = found[0].payload
-    if sum(map(text.count, (b",", b"[", b"{"))) > MOST_VALUES:
+    if sum(map(text.payload.count, (b",", b"[", b"{"))) > MOST_VALUES:
         raise StoreDamaged(f"A batch holds more than {MOST_VALUES:,} values.")
     with making_sense():
-        said = json.loads(text)
+        said = json.loads(text.payload)
         journal_id, writer_id = said["journal_id"], said["writer_id"]
         if not (_ID.fullmatch(journal_id) and _ID.fullmatch(writer_id)):
             raise ValueError("a journal and a writer have ids of 32 hexadecimal digits")
@@ -312,22 +323,27 @@ def decode_batch(body: bytes) -> Batch:
         counts = [_natural(count, 32) for _, count, *_ in said["series"]]
         if [*series] != sorted(series) or len(counts) != len(series):
             raise ValueError("series are told in order, each once")
-        told = [(_natural(offset, 63), text.encode()) for offset, text in said["operations"]]
-        points = _points([*series], counts, found[1:])
+        told = [(_natural(offset, 63), each.encode()) for offset, each in said["operations"]]
+        points = _points([*series], counts, packed)
         durable = bool(said["durable"])
     known = [(offset, operations.decode(operation)) for offset, operation in told]
     return Batch(journal_id, writer_id, before, after, known, points, series, durable)
 
 
-def _points(numbers: list[int], counts: list[int], found: list[Frame]) -> npt.NDArray[np.void]:
-    columns = [chunk.decode(each.payload, MOST_POINTS) for each in found]
-    n = sum(each.step.size for each in columns)
-    if sum(counts) != n:
-        raise ValueError(f"series of {sum(counts)} points are told, and {n} are there")
-    points = np.zeros(n, POINT)
-    for each in columns:
-        for name, column in zip(Columns._fields, each, strict=True):
-            points[name] = column
+def claimed_bytes(body: bytes) -> int:
+    """Return how long the operations and series of a batch say they are, unpacked."""
+    return 0 if len(body) < _FRAME.size else int(_FRAME.unpack_from(body)[4])
+
+
+def _points(numbers: list[int], counts: list[int], packed: Frame) -> npt.NDArray[np.void]:
+    columns = empty_columns()
+    if packed.kind == Kind.POINTS:
+        columns = chunk.decode(packed.payload, MOST_POINTS)
+    if sum(counts) != columns.step.size:
+        raise ValueError(f"{sum(counts)} points are told, and {columns.step.size} are there")
+    points = np.zeros(columns.step.size, POINT)
+    for name, column in zip(Columns._fields, columns, strict=True):
+        points[name] = column
     points["series"] = np.repeat(np.array(numbers, POINT["series"]), counts)
     return points
 
@@ -379,7 +395,7 @@ def decode_series(found: Iterator[Frame]) -> Iterator[Series]:
     """
     for each in found:
         told = _values(_SERIES, each)
-        summaries = decode_summaries(next(found, Frame(Kind.END, b"")))
+        summaries = decode_summaries(next(found, _NOTHING))
         if len(told) != summaries.size:
             raise StoreDamaged("What was received tells of other series than it lists.")
         for (series_id, exact, key), summary in zip(told, summaries, strict=True):
