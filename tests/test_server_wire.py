@@ -17,6 +17,7 @@ from msgspec import inspect, structs
 
 from steplog import MlflowException
 from steplog.server import messages as m
+from steplog.server import storage_messages as s
 from steplog.server import view_messages as v
 from steplog.server.endpoint import Caller, Request
 from steplog.server.wire import MOST_VALUES, decode, decode_get, encode, spelled
@@ -419,6 +420,7 @@ def test_numbers_that_json_has_not_are_spelled() -> None:
 
 def test_messages_have_no_more_to_say_than_their_fields() -> None:
     """Every class in the table is used by an endpoint, or in a message that is."""
+    from steplog.server.about import endpoints
     from steplog.server.endpoints import ENDPOINTS
 
     used: set[type] = {m.Message, m.Error}
@@ -430,10 +432,11 @@ def test_messages_have_no_more_to_say_than_their_fields() -> None:
                 for found in _messages_in(inspect.type_info(field.type)):
                     use(found)
 
-    for endpoint in ENDPOINTS:
+    for endpoint in endpoints(ENDPOINTS):
         use(endpoint.request)
         use(endpoint.answer)
-    table = {each for each in (*vars(m).values(), *vars(v).values()) if isinstance(each, type)}
+    modules = (m, s, v)
+    table = {each for of in modules for each in vars(of).values() if isinstance(each, type)}
     assert {each for each in table if issubclass(each, m.Message)} == {
         each for each in used if issubclass(each, m.Message)
     }

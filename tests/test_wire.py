@@ -278,7 +278,7 @@ VALUES: list[tuple[Shape[Any], Any]] = [
             RunRow("r", "0", "u", "n", "RUNNING", -(2**63), None, "active", "", True),
             {"p": "\ud800"},
             {},
-            frozenset({"w", "v"}),
+            frozenset({"w"}),
             [DatasetUse("n", "d", "t", "s", None, "{}", {"context": "train"})],
             [ModelUse("input", "m", 2**63 - 1)],
             [Last("k", "", "", "", 1, 2, -0.0)],
