@@ -154,7 +154,7 @@ def test_what_the_target_keeps_is_told(recorded: list[str]) -> None:
         (["nowhere", "target"], "no store"),
         (["steplog-store", "./steplog-store"], "the same"),
         (["steplog-store"], "where to"),
-        (["--verify"], "what to sync"),
+        (["--verify"], "delivered whole"),
         (["steplog-store", "target", "--watch", "--verify"], "look once"),
         (["steplog-store", "gopher://host"], "tracking URI"),
     ],

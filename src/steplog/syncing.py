@@ -74,13 +74,14 @@ def sync(
     """
     if (verify or dry_run) and watch:
         raise click.UsageError("--verify and --dry-run look once: leave out --watch.")
-    if source is None:
-        if runs or experiments or dry_run or verify:
-            raise click.UsageError("Say what to sync where: steplog sync SOURCE TARGET.")
-        return _delivered(_waiting, watch)
-    if target is None:
+    if source is not None and target is None:
         raise click.UsageError("Say where to: steplog sync SOURCE TARGET.")
-    spool, end = places.spool(source), _end(target)
+    spool = None if source is None else places.spool(source)
+    if (source is None or spool is not None) and (runs or experiments or dry_run or verify):
+        raise click.UsageError("What waits is delivered whole: leave out all options but --watch.")
+    if source is None or target is None:
+        return _delivered(_waiting, watch)
+    end = _end(target)
     if spool is not None:
         return _delivered(lambda: [(spool, end)], watch)
     begin = _Source(source)
