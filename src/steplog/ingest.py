@@ -64,6 +64,7 @@ class Ingestor:
         self.directory = directory
         self._keep = keep
         self._finished: set[str] = set()  # journals that stay, and grow no more
+        self._complete: set[str] = set()  # these, and those whose writers are gone
         self._quiet: dict[str, _Look] = {}  # those that seem to, as they looked
         self._readers: dict[str, JournalReader] = {}
         self._positions: dict[str, Position] = {}
@@ -108,7 +109,9 @@ class Ingestor:
     def live_writers(self) -> frozenset[str]:
         """Return the ids of the writers that lived when their journals were ingested last."""
         return frozenset(
-            reader.header.writer_id for reader in self._readers.values() if reader.heard()
+            reader.header.writer_id
+            for path, reader in self._readers.items()
+            if path not in self._complete and reader.heard()
         )
 
     def close(self) -> None:
@@ -153,7 +156,10 @@ class Ingestor:
         if reader is None:
             return
         # A shared file system may show that a journal is complete before it shows its last size.
-        final = reader.complete() and reader.silence() >= LOST_SECONDS
+        final = False
+        if reader.complete():
+            self._complete.add(path)
+            final = reader.silence() >= LOST_SECONDS
         self._ingest(reader, report, progress, final=final)
         if final:
             self._forget(path)
@@ -236,6 +242,7 @@ class Ingestor:
             reader.close()
         self._quiet.pop(path, None)
         self._finished.discard(path)
+        self._complete.discard(path)
 
     def _remove(self, reader: JournalReader, *, damaged: bool) -> None:
         """Remove a journal whose points are all in the store; keep one that was damaged, aside."""

@@ -368,7 +368,15 @@ def _ranges(start: int, indices: npt.NDArray[np.intp]) -> list[tuple[int, int]]:
 
 
 def _runs(pid: int) -> bool:
-    """Tell whether a process of this host runs."""
+    """Tell whether a process of this host runs; one that has ended, and whose parent has not asked
+    how, still has its number.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            if file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X"):
+                return False
+    except (OSError, IndexError):
+        pass  # there is no /proc here, or no such process
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
