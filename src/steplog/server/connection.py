@@ -191,6 +191,9 @@ class Connection(HttpToolsProtocol):
         head = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.transport.write(STATUS_LINE[answer.status] + head + b"\r\n" + answer.body)
         self.transport.write_eof()
+        for each in self._unanswered:  # nothing can be said to them any more
+            each.disconnected = True
+            each.message_event.set()
 
     def _cut(self) -> None:
         """End now, and have the system throw away what the client has not read."""
