@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import psycopg
 import pytest
+from services.daemons import wait_until
 from services.postgres import PostgresCluster
 
 import steplog
@@ -437,7 +438,10 @@ def test_a_standby_answers_readers_and_refuses_writers(postgres_cluster: Postgre
         feed = Feed(store)
         feed.log("loss", (0, 0, 1.0))
         batch = feed.batch({SeriesKey(RUN, "loss"): [(1, 0, 1.0)]}, durable=True)
-    with closing(PostgresStore(postgres_cluster.standby.uri(postgres_cluster.database))) as standby:
+    # What is committed is on the standby's disk; a moment later its readers see it, too.
+    there = postgres_cluster.standby.uri(postgres_cluster.database)
+    with closing(insistently(partial(PostgresStore, there))) as standby:
+        wait_until(lambda: standby.series([RUN]) != [], "the standby shows what was committed")
         assert read(standby) == [(0, 0, 1.0)]
         with pytest.raises(StoreError, match=r"read-only|recovery"):
             standby.apply(batch)

@@ -469,7 +469,11 @@ def test_a_watch_of_copies(tmp_path: Path) -> None:
         steps = int(training.stdout.readline())
         training.wait(60)
         replace(source, copy)
-        wait_until(lambda: points() == 2 * steps, "the last copy is taken over")
+
+        def ended() -> bool:
+            return [each.row.status for each in target.runs([run_id])] == ["FINISHED"]
+
+        wait_until(lambda: points() == 2 * steps and ended(), "the last copy is taken over")
         watch.terminate()
         assert watch.wait(30) == 0
     assert_equal(source, "target")
