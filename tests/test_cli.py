@@ -359,11 +359,12 @@ def test_check_finds_a_flipped_bit(recorded: str) -> None:
     assert len(json.loads(result.stdout)["damage"]) == 3
 
 
-def test_check_finds_that_the_catalog_is_none(recorded: str) -> None:
+@pytest.mark.parametrize("command", ["check", "db check"])
+def test_check_finds_that_the_catalog_is_none(recorded: str, command: str) -> None:
     """A catalog that is no database is damage like any other, and no traceback."""
     text("runs")
     Path("steplog-store/catalog.db").write_bytes(b"no database" * 1_000)
-    result = run("check", "--json")
+    result = run(*command.split(), "--json")
     assert result.exit_code == 1
     assert len(json.loads(result.stdout)["damage"]) == 1
 

@@ -21,13 +21,13 @@ from steplog import filesystem, places, settings
 from steplog.backend import Backend, backend
 from steplog.collecting import gc
 from steplog.command import CATALOG, STORE, Report, command, main, refused_documents
-from steplog.databases import db
+from steplog.databases import check_report, db
 from steplog.entities import LifecycleStage, Summary
-from steplog.exceptions import MlflowException, StoreDamaged, StoreError
+from steplog.exceptions import MlflowException, StoreError
 from steplog.places import Place
 from steplog.server.commands import server, token, ui
 from steplog.stores import open_store
-from steplog.stores.base import Damage, Refused, RunRecord, Store
+from steplog.stores.base import Refused, RunRecord, Store
 from steplog.syncing import sync
 from steplog.working import interruptible, progress, tell
 
@@ -278,12 +278,7 @@ def check() -> Report:
 
     The exit code is 1 where anything is damaged. This command only looks.
     """
-    from steplog import pages
-
-    chosen = _backend()
-    checked, damage = _check(chosen.place)
-    document: dict[str, object] = {"store": chosen.place.name, "series": checked, "damage": damage}
-    return Report(document, partial(pages.check_page, checked, damage), healthy=not damage)
+    return check_report(_backend().place)
 
 
 @command
@@ -410,25 +405,6 @@ def _announce(report: IngestReport) -> None:
         tell(f"{report.points:,} points, {report.operations:,} operations")
     for sentence in report.damaged:
         tell(sentence)
-
-
-def _check(place: Place) -> tuple[int, list[Damage]]:
-    """Return how many series were looked at, and what is wrong with them or with the whole."""
-    checked, damage = 0, []
-    try:
-        with (
-            closing(open_store(place)) as store,
-            progress("Checking", lambda: int(store.stats()["series"])) as advance,
-        ):
-            for found in store.check():
-                if isinstance(found, Damage):
-                    damage.append(found)
-                else:
-                    advance(found - checked)
-                    checked = found
-    except StoreDamaged as error:
-        damage.append(Damage(place.name, error.message))
-    return checked, damage
 
 
 def _experiment_id(store: Store, name: str) -> str:

@@ -10,9 +10,11 @@ import click
 
 from steplog.backend import backend
 from steplog.command import Report, command, main
+from steplog.exceptions import StoreDamaged
 from steplog.places import Place
 from steplog.stores import open_store, upgrade_store
 from steplog.stores.base import Damage
+from steplog.working import progress
 
 _URI = click.argument("uri", required=False)
 
@@ -62,18 +64,7 @@ def check(uri: str | None) -> Report:
 
     As `steplog check` does. The exit code is 1 where anything is damaged.
     """
-    from steplog import pages
-
-    place = _place(uri)
-    checked, damage = 0, []
-    with closing(open_store(place)) as store:
-        for found in store.check():
-            if isinstance(found, Damage):
-                damage.append(found)
-            else:
-                checked = found
-    document: dict[str, object] = {"store": place.name, "series": checked, "damage": damage}
-    return Report(document, partial(pages.check_page, checked, damage), healthy=not damage)
+    return check_report(_place(uri))
 
 
 @_command
@@ -87,6 +78,28 @@ def stats(uri: str | None) -> Report:
     del counted["runs_bytes"]
     document = {"store": place.name, **counted}
     return Report(document, partial(pages.stats_page, place.name, counted))
+
+
+def check_report(place: Place) -> Report:
+    """Return how many series of a store were looked at, and what is wrong with it or its whole."""
+    from steplog import pages
+
+    checked, damage = 0, []
+    try:
+        with (
+            closing(open_store(place)) as store,
+            progress("Checking", lambda: int(store.stats()["series"])) as advance,
+        ):
+            for found in store.check():
+                if isinstance(found, Damage):
+                    damage.append(found)
+                else:
+                    advance(found - checked)
+                    checked = found
+    except StoreDamaged as error:
+        damage.append(Damage(place.name, error.message))
+    document: dict[str, object] = {"store": place.name, "series": checked, "damage": damage}
+    return Report(document, partial(pages.check_page, checked, damage), healthy=not damage)
 
 
 def _place(uri: str | None) -> Place:
