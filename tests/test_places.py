@@ -42,7 +42,10 @@ def test_far_stores_have_a_spool_on_this_machine(tmp_path: Path) -> None:
     assert [each.name for each in places.waiting()] == ["http://user@tracking:5000"]
 
 
-@pytest.mark.parametrize("uri", ["sqlite:///runs.db", "databricks://here", "http://" + "x" * 300])
+@pytest.mark.parametrize(
+    "uri",
+    ["sqlite:///runs.db", "databricks://here", "http://", "https:host", "http://" + "x" * 300],
+)
 def test_other_uris_are_refused(uri: str) -> None:
     """A URI that steplog cannot use is the caller's mistake, and its message says so."""
     with pytest.raises(MlflowException, match="tracking URI"):

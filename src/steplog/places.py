@@ -39,6 +39,7 @@ _KINDS: dict[str, Kind] = {
 }
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*")
 _PASSWORD = re.compile("(?<=//)([^/@:]*):[^/@]*(?=@)|([?&]password=)[^&]*")
+_HOST = re.compile("[^:]+://[^/]")
 _LONGEST_NAME = 240  # of a directory; file systems allow 255 bytes
 
 
@@ -111,6 +112,8 @@ def absolute(uri: str) -> str:
 
     """
     kind = _kind(uri)
+    if kind == "server" and not _HOST.match(uri):
+        raise invalid(f"The tracking URI '{uri}' names no server, as http://host:port does.")
     if kind != "directory":
         return uri.rstrip("/")
     scheme, _, path = uri.partition(":")

@@ -422,7 +422,7 @@ def _update(table: str, columns: tuple[str, ...]) -> str:
 def _text(error: psycopg.Error) -> str:
     """Return what an error says, in one line that ends in a full stop."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return text if text.endswith(".") else f"{text}."
+    return text if text.endswith((".", "?")) else f"{text}."
 
 
 class _Context:
