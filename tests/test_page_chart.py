@@ -59,11 +59,14 @@ def chart_of(page: Page, key: str) -> Locator:
 
 
 def hover(chart: Locator, across: float, down: float = 0.5) -> None:
-    """Move the pointer to a place of the plot, in shares of its width and height."""
-    box = chart.locator(".inside").bounding_box()
+    """Move the pointer to a place of the plot, in shares of its width and height.
+
+    Unlike the bare mouse, this waits until the plot holds still: charts move while others come.
+    """
+    inside = chart.locator(".inside")
+    box = inside.bounding_box()
     assert box is not None
-    at = (box["x"] + across * box["width"], box["y"] + down * box["height"])
-    chart.page.mouse.move(*at)
+    inside.hover(position={"x": across * box["width"], "y": down * box["height"]})
 
 
 def drag(chart: Locator, start: float, end: float) -> None:
