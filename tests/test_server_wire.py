@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from functools import cache
 from typing import Any, get_args
 
@@ -448,3 +450,31 @@ def _messages_in(type_: inspect.Type) -> list[type]:
     if isinstance(type_, inspect.ListType):
         return _messages_in(type_.item_type)
     return [type_.cls] if isinstance(type_, inspect.StructType) else []
+
+
+THREADS = """
+import sys, threading
+import msgspec
+from steplog.server.wire import decoder_of
+
+def decode(barrier, kind):
+    barrier.wait()
+    decoder_of(kind).decode(b'{"inner": [{"a": 1, "b": [{"c": 2}]}]}')
+
+sys.setswitchinterval(1e-6)
+for _ in range(100):
+    innermost = msgspec.defstruct("Innermost", [("c", int)])
+    inner = msgspec.defstruct("Inner", [("a", int), ("b", list[innermost])])
+    outer = msgspec.defstruct("Outer", [("inner", list[inner])])
+    barrier = threading.Barrier(6)
+    kinds = (outer, outer, inner, inner, innermost, outer)
+    threads = [threading.Thread(target=decode, args=(barrier, kind)) for kind in kinds]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+"""
+
+
+def test_threads_that_meet_a_message_first_together_all_decode_it() -> None:
+    """Whichever message a server is sent first, and however often at once, it lives."""
+    ended = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, check=False)
+    assert ended.returncode == 0, ended.stderr

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from typing import get_args
 
 import msgspec
 import numpy as np
@@ -28,12 +29,12 @@ from steplog.exceptions import (
     StoreError,
     invalid,
 )
-from steplog.operations import SeriesKey
+from steplog.operations import Operation, SeriesKey
 from steplog.query import Query
 from steplog.query import check as check_query
 from steplog.server import storage_messages as m
 from steplog.server.endpoint import Answer, Handler, Request, Service
-from steplog.server.wire import decode
+from steplog.server.wire import decode, decoder_of
 from steplog.stores import wire
 from steplog.stores.base import Batch, Store
 from steplog.tally import tally
@@ -48,6 +49,9 @@ brought = threading.Event()
 brought.set()
 
 _NEEDS = re.compile("[012]*")
+
+for _each in (*get_args(Operation), SeriesKey, Query):  # what is converted below
+    decoder_of(_each)
 
 
 class Room:

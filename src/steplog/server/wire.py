@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import threading
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any, NamedTuple, TypeVar, get_args
@@ -26,6 +27,7 @@ from steplog.exceptions import MlflowException, invalid
 from steplog.server.endpoint import Answer, Request
 from steplog.server.messages import ENUMS, Double, Empty, Message
 
+T = TypeVar("T")
 SomeMessage = TypeVar("SomeMessage", bound=Message)
 
 MOST_VALUES = 200_000
@@ -45,6 +47,8 @@ _NOT_FINITE = (
 _NUMBERED = {frozenset(get_args(enum)): get_args(enum) for enum in ENUMS}  # msgspec sorts names
 _WHOLE = re.compile(r"[+-]?\d+")
 _encoder = msgspec.json.Encoder()
+_decoders: dict[type, msgspec.json.Decoder[Any]] = {}
+_making = threading.Lock()
 
 NOTHING = Answer(_encoder.encode(Empty()))
 """The answer to most requests that change something."""
@@ -67,6 +71,22 @@ def spelled(value: float) -> Double:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
+def decoder_of(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """Return msgspec's decoder of a type, made once.
+
+    Making one looks into the type and all types in it, and notes in each what it finds while it
+    still looks. Another thread that took such a note for whole would end the process (SIGSEGV), so
+    one is made at a time. Who calls `msgspec.convert` must have had a decoder of the type made
+    before.
+    """
+    found = _decoders.get(kind)
+    if found is None:
+        with _making:
+            found = _decoders.get(kind) or msgspec.json.Decoder(kind)
+            _decoders[kind] = found
+    return found
+
+
 def decode(kind: type[SomeMessage], body: bytes) -> SomeMessage:
     """Return the message in the body of a request; an empty body is an empty message.
 
@@ -77,7 +97,7 @@ def decode(kind: type[SomeMessage], body: bytes) -> SomeMessage:
     # Each comma stands for a value; those in texts count, too, but no text has so many.
     if len(body) > LONG_BODY and body.count(b",") + body.count(b"{") > MOST_VALUES:
         raise invalid(f"The request holds more than {MOST_VALUES} values.")
-    decoder: msgspec.json.Decoder[SomeMessage] = _decoder(kind)
+    decoder = decoder_of(kind)
     try:
         return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -179,11 +199,6 @@ class _Field(NamedTuple):
     many: bool
     required: bool
     empty: bool
-
-
-@cache
-def _decoder(kind: type[SomeMessage]) -> msgspec.json.Decoder[SomeMessage]:
-    return msgspec.json.Decoder(kind)
 
 
 @cache
