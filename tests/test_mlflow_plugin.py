@@ -490,6 +490,7 @@ print(run.info.run_id)
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_mlflow_does_unasked(uri: str) -> None:
     """Autologging, `log_model` and a traced function work: what is missing stops no training."""

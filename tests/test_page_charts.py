@@ -14,6 +14,9 @@ from playwright.sync_api import Locator, Page, expect
 from steplog import Client
 from steplog.entities import Metric, Param, Run
 
+# One chart is drawn and used by what every run of the suite tests (test_page_chart.py).
+pytestmark = [pytest.mark.long, pytest.mark.slow]
+
 START_MS = 1_700_000_000_000
 
 
@@ -245,8 +248,6 @@ with steplog.start_run():
 """
 
 
-@pytest.mark.long
-@pytest.mark.slow
 def test_a_new_metric_appears_by_itself(opened: Opened, spawned: Spawn) -> None:
     """A running run waits for its first point, and each new metric gets a chart, unasked."""
     page = opened.page()

@@ -197,6 +197,7 @@ def test_a_page_that_nobody_uses_falls_silent(opened: Opened) -> None:
     expect(page.locator(".total")).to_have_text("2 runs")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_tick_without_news_is_small(opened: Opened, spawned: Spawn) -> None:
     """While a run of 5,000 points logs nothing, the page is sent less than 2 kB at each tick."""

@@ -518,6 +518,7 @@ def test_a_run_that_cannot_be_looked_up(tmp_path: Path) -> None:
         assert history(server, run_id) == [1]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_catalog_that_another_program_has_locked(tmp_path: Path) -> None:
     """While the catalog is locked, logging goes on, and all who read are soon told to try again."""

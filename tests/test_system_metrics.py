@@ -193,6 +193,7 @@ print(json.dumps({key: history(key) for key in found}))
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_same_as_mlflow() -> None:
     """Under MLflow and under steplog a run, and its resumption, get the same keys, steps and
